@@ -1,0 +1,28 @@
+"""Class names: text files with one name a line, usually beside the cfg or the weights."""
+from pathlib import Path
+
+
+def read_names(path):
+    """The class names in the text file `path` -> tuple of str; empty lines at the end do not count."""
+    lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return tuple(line.strip() for line in lines)
+
+
+def names_beside(classes, *files):
+    """The names that belong to `files` (paths or None): STEM.names, else the folder's only list of `classes` names.
+
+    Returns a tuple of str, () where there is none or the choice is not clear.
+    """
+    for file in files:
+        if file is None:
+            continue
+        own = Path(file).with_suffix(".names")
+        if own.is_file():
+            return read_names(own)
+        fitting = [names for path in sorted(Path(file).parent.glob("*.names"))
+                   if len(names := read_names(path)) == classes]
+        if len(fitting) == 1:
+            return fitting[0]
+    return ()
