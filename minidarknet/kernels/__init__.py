@@ -1,0 +1,39 @@
+"""READ: every operation of the network as plain Numba loops, forward and backward side by side.
+
+Any float type, any memory layout, any machine, also with the JIT switched off. `engine` offers the same names.
+"""
+from minidarknet.kernels.activations import activation_backward, activation_forward
+from minidarknet.kernels.avgpool import avgpool_backward, avgpool_forward
+from minidarknet.kernels.batchnorm import (
+    batchnorm_backward,
+    batchnorm_backward_darknet,
+    batchnorm_forward,
+    batchnorm_statistics,
+)
+from minidarknet.kernels.convolutional import (
+    bias_backward,
+    bias_forward,
+    convolutional_backward_data,
+    convolutional_backward_weight,
+    convolutional_forward,
+)
+from minidarknet.kernels.cost import cost_sse
+from minidarknet.kernels.dropout import dropout_backward, dropout_forward
+from minidarknet.kernels.image import distort, place, resize_darknet
+from minidarknet.kernels.maxpool import maxpool_backward, maxpool_forward
+from minidarknet.kernels.region import region_activate, region_assign, region_decode, region_loss
+from minidarknet.kernels.reorg import reorg_backward, reorg_forward
+from minidarknet.kernels.route import route_backward, route_forward
+from minidarknet.kernels.sgd import sgd_update
+from minidarknet.kernels.softmax import softmax_forward, softmax_loss
+
+FRAMED = False  # these kernels need no margin around a picture: they test every bound themselves
+
+__all__ = [
+    "FRAMED", "activation_backward", "activation_forward", "avgpool_backward", "avgpool_forward", "batchnorm_backward",
+    "batchnorm_backward_darknet", "batchnorm_forward", "batchnorm_statistics", "bias_backward", "bias_forward",
+    "convolutional_backward_data", "convolutional_backward_weight", "convolutional_forward", "cost_sse", "distort",
+    "dropout_backward", "dropout_forward", "maxpool_backward", "maxpool_forward", "place", "region_activate",
+    "region_assign", "region_decode", "region_loss", "reorg_backward", "reorg_forward", "resize_darknet",
+    "route_backward", "route_forward", "sgd_update", "softmax_forward", "softmax_loss",
+]

@@ -1,0 +1,254 @@
+"""The YOLOv2 head: what the last convolution's numbers mean, which of them answer for which object, and the loss.
+
+A picture is a grid of (h, w) cells with n anchors each; anchor-cell (oy, ox, a) owns the channels
+`a * (coords + 1 + classes) + entry` with entry 0 x, 1 y, 2 w, 3 h, `coords` objectness, then the classes.
+
+    raw x --region_activate--> out --region_decode--> boxes --region_assign--> target, weight --region_loss--> gradient
+
+Boxes are centre form (x, y, w, h) in fractions of the network's input. Paper: YOLO9000 (arXiv 1612.08242), section 2.
+Darknet: src/region_layer.c. The gradient is that of Darknet's GPU build; its CPU build has none.
+"""
+import numpy as np
+
+from minidarknet.kernels._jit import jit, parallel, prange
+
+
+@jit
+def _logistic(z):
+    return 1 / (1 + np.exp(-z))
+
+
+@jit
+def _iou(ax, ay, aw, ah, bx, by, bw, bh):
+    """Intersection over union of two centre-form boxes; 0 where they do not overlap."""
+    width = min(ax + aw / 2, bx + bw / 2) - max(ax - aw / 2, bx - bw / 2)
+    height = min(ay + ah / 2, by + bh / 2) - max(ay - ah / 2, by - bh / 2)
+    if width < 0 or height < 0:
+        return 0.0
+    overlap = width * height
+    return overlap / (aw * ah + bw * bh - overlap)
+
+
+@jit
+def _best_overlap(box, truth):
+    """The largest IoU of one box (4,) with the rows of truth (t, 5); rows without width or height do not count."""
+    best = 0.0
+    for t in range(truth.shape[0]):
+        if truth[t, 2] > 0 and truth[t, 3] > 0:
+            overlap = _iou(box[0], box[1], box[2], box[3], truth[t, 0], truth[t, 1], truth[t, 2], truth[t, 3])
+            if overlap > best:
+                best = overlap
+    return best
+
+
+@jit
+def _best_anchor(truth_w, truth_h, shapes):
+    """The anchor whose shape, moved onto the truth's centre, overlaps it most; the first of equals, 0 if none does.
+
+    shapes (n, 2): width and height in the unit of truth_w and truth_h.
+    """
+    best, winner = 0.0, 0
+    for a in range(shapes.shape[0]):
+        overlap = _iou(0.0, 0.0, shapes[a, 0], shapes[a, 1], 0.0, 0.0, truth_w, truth_h)
+        if overlap > best:
+            best, winner = overlap, a
+    return winner
+
+
+@parallel
+def region_activate(x, out, anchors_count, classes, coords, softmax):
+    """Raw numbers to activated ones: sigma(x), sigma(y), w and h as they are, sigma(objectness), class probabilities.
+
+    Class probabilities are softmax(x) over the classes of an anchor-cell (softmax 1) or sigma(x) for each (softmax 0).
+    x: (b, h, w, n * (coords + 1 + classes)) float. out: the same shape, *written*. anchors_count: n.
+    Paper: YOLO9000, "Direct location prediction". Darknet: forward_region_layer.
+    """
+    b, h, w = x.shape[:3]
+    entries = coords + 1 + classes
+    for row in prange(b * h):
+        image, oy = row // h, row % h
+        for ox in range(w):
+            for a in range(anchors_count):
+                z = x[image, oy, ox, a * entries:(a + 1) * entries]
+                o = out[image, oy, ox, a * entries:(a + 1) * entries]
+                o[0] = _logistic(z[0])
+                o[1] = _logistic(z[1])
+                for entry in range(2, coords):
+                    o[entry] = z[entry]
+                o[coords] = _logistic(z[coords])
+                if softmax:
+                    largest = z[coords + 1]
+                    for k in range(coords + 2, entries):
+                        largest = max(largest, z[k])
+                    total = 0.0
+                    for k in range(coords + 1, entries):
+                        o[k] = np.exp(z[k] - largest)  # the largest is 1: nothing overflows
+                        total += o[k]
+                    for k in range(coords + 1, entries):
+                        o[k] /= total
+                else:
+                    for k in range(coords + 1, entries):
+                        o[k] = _logistic(z[k])
+
+
+@parallel
+def region_decode(out, anchors, classes, coords, boxes):
+    """Direct location prediction: the centre stays in its cell, the size is a multiple of the anchor's.
+
+        x = (ox + out_x) / w    y = (oy + out_y) / h    width = anchor_w * e^out_w / w    height = anchor_h * e^out_h / h
+
+    out: (b, h, w, n * (coords + 1 + classes)) activated. anchors: (n, 2) width and height in cells.
+    boxes: (b, h, w, n, 4) centre form in fractions of the network's input, *written*.
+    Paper: YOLO9000, figure 3. Darknet: get_region_box.
+    """
+    b, h, w = out.shape[:3]
+    entries = coords + 1 + classes
+    for row in prange(b * h):
+        image, oy = row // h, row % h
+        for ox in range(w):
+            for a in range(anchors.shape[0]):
+                o = out[image, oy, ox, a * entries:a * entries + 4]
+                boxes[image, oy, ox, a, 0] = (ox + o[0]) / w
+                boxes[image, oy, ox, a, 1] = (oy + o[1]) / h
+                boxes[image, oy, ox, a, 2] = np.exp(o[2]) * anchors[a, 0] / w
+                boxes[image, oy, ox, a, 3] = np.exp(o[3]) * anchors[a, 1] / h
+
+
+@jit
+def _assign_all(boxes, truth, classes, coords, warm_up, thresh, noobject_scale, target, weight):
+    """What every anchor-cell of one picture is asked for before the objects are handed out."""
+    h, w, n = boxes.shape[:3]
+    entries = coords + 1 + classes
+    target[:] = 0
+    weight[:] = 0
+    for oy in range(h):
+        for ox in range(w):
+            for a in range(n):
+                t = target[oy, ox, a * entries:(a + 1) * entries]
+                s = weight[oy, ox, a * entries:(a + 1) * entries]
+                if warm_up:  # stay on the prior: the centre of the cell, the size of the anchor (t_w = t_h = 0)
+                    t[0] = t[1] = 0.5
+                    s[:4] = 0.01
+                if _best_overlap(boxes[oy, ox, a], truth) <= thresh:
+                    s[coords] = noobject_scale  # "no object here"; a good box that is not responsible is left alone
+
+
+@jit
+def _assign_truth(out, boxes, anchors, truth, classes, coords, softmax, bias_match, rescore, scales, target, weight,
+                  match):
+    """One object to the one anchor-cell of the picture that is responsible for it."""
+    h, w, n = boxes.shape[:3]
+    entries = coords + 1 + classes
+    coord_scale, object_scale, _, class_scale = scales
+    truth_x, truth_y, truth_w, truth_h = truth[0], truth[1], truth[2], truth[3]
+    ox = min(max(int(truth_x * w), 0), w - 1)  # x = 1 is the right edge of the last cell, not the next row
+    oy = min(max(int(truth_y * h), 0), h - 1)
+    if bias_match:
+        a = _best_anchor(truth_w * w, truth_h * h, anchors)
+    else:
+        a = _best_anchor(truth_w, truth_h, boxes[oy, ox, :, 2:4])
+    o = out[oy, ox, a * entries:(a + 1) * entries]
+    t = target[oy, ox, a * entries:(a + 1) * entries]
+    s = weight[oy, ox, a * entries:(a + 1) * entries]
+    box = boxes[oy, ox, a]
+    overlap = _iou(box[0], box[1], box[2], box[3], truth_x, truth_y, truth_w, truth_h)
+
+    t[0] = truth_x * w - ox
+    t[1] = truth_y * h - oy
+    t[2] = np.log(truth_w * w / anchors[a, 0])
+    t[3] = np.log(truth_h * h / anchors[a, 1])
+    s[:4] = coord_scale * (2 - truth_w * truth_h)  # small boxes count up to twice as much
+    t[coords] = overlap if rescore else 1.0
+    s[coords] = object_scale
+    c = coords + 1 + int(truth[4])
+    if softmax or s[coords + 1] == 0:
+        t[coords + 1:] = 0
+    # else: an earlier object sits in the same anchor-cell, and independent classes may both be true
+    s[coords + 1:] = class_scale
+    t[c] = 1
+
+    match[0] = (oy * w + ox) * n + a
+    match[1] = overlap
+    match[2] = o[coords]
+    match[3] = o[c]
+
+
+@parallel
+def region_assign(out, boxes, anchors, truth, classes, coords, softmax, warm_up, thresh, bias_match, rescore, scales,
+                  target, weight, match):
+    """Ask every output for something: `target` is what it should be, `weight` how much that matters (0: not at all).
+
+    1. Every anchor-cell: objectness 0 (noobject_scale), unless its box overlaps some truth by more than `thresh`.
+       With warm_up: also x = y = 1/2, w = h = 0, which is the anchor in the middle of its cell (weight .01).
+    2. Every truth goes to the cell that holds its centre and there to the anchor of the most similar shape:
+       x, y, w, h (coord_scale * (2 - w * h)), objectness (object_scale), class (class_scale).
+       A later truth replaces an earlier one in the same anchor-cell.
+    The results are constants to the gradient, although they were made by looking at the predictions.
+
+    out: (b, h, w, n * (coords + 1 + classes)) activated. boxes: (b, h, w, n, 4) from region_decode.
+    anchors: (n, 2) in cells. truth: (b, t, 5) rows x y w h class, centre form in fractions of the network's input;
+    rows with w <= 0 or h <= 0 are empty, wherever they stand; x, y in 0..1, class in 0..classes - 1.
+    softmax: 1 one class per object, 0 independent classes. bias_match: 1 compares a truth with the anchors, 0 with
+    the predicted shapes. rescore: 1 makes the predicted box's IoU the target of its objectness, 0 makes it 1.
+    scales: (coord_scale, object_scale, noobject_scale, class_scale).
+    target, weight: the shape of out, *written*. match: (b, t, 4) float64, *written*: number of the responsible
+    anchor-cell (oy * w + ox) * n + a or -1 for an empty row, then IoU, objectness and class probability found there.
+    Paper: YOLO (arXiv 1506.02640) section 2.2, YOLO9000 section 2. Darknet: forward_region_layer.
+    """
+    for image in prange(out.shape[0]):
+        _assign_all(boxes[image], truth[image], classes, coords, warm_up, thresh, scales[2],
+                    target[image], weight[image])
+        for t in range(truth.shape[1]):
+            match[image, t] = 0
+            match[image, t, 0] = -1
+            if truth[image, t, 2] > 0 and truth[image, t, 3] > 0:
+                _assign_truth(out[image], boxes[image], anchors, truth[image, t], classes, coords, softmax, bias_match,
+                              rescore, scales, target[image], weight[image], match[image, t])
+
+
+@jit
+def _log(p):
+    """log(p), finite where a probability has run out of digits; not a number stays not a number."""
+    return np.log(1e-37 if p < 1e-37 else p)
+
+
+@parallel
+def region_loss(out, target, weight, classes, coords, softmax, grad, loss, cost):
+    """The loss and its gradient with respect to the RAW numbers z, of which out is the activation.
+
+        x, y, objectness   s/2 (sigma(z) - t)^2     dL/dz = s (out - t) out (1 - out)
+        w, h               s/2 (z - t)^2            dL/dz = s (out - t)
+        classes            s * cross-entropy        dL/dz = s (out - t), of the softmax as of the logistic
+
+    out, target, weight: (b, h, w, n * (coords + 1 + classes)), t and s above. grad: the same shape, *written*.
+    loss: (b,) float64, *written*, the function differentiated. cost: (b,) float64, *written*, what Darknet prints
+    in its place: the sum of squared deltas s (t - out), before the factor out (1 - out).
+    Darknet: delta_region_box, delta_region_class, backward_region_layer_gpu.
+    """
+    b, h, w, channels = out.shape
+    entries = coords + 1 + classes
+    for image in prange(b):
+        total, squares = 0.0, 0.0
+        for oy in range(h):
+            for ox in range(w):
+                for c in range(channels):
+                    s = weight[image, oy, ox, c]
+                    if s == 0:
+                        grad[image, oy, ox, c] = 0
+                        continue
+                    p, t = out[image, oy, ox, c], target[image, oy, ox, c]
+                    entry = c % entries
+                    gradient = s * (p - t)
+                    squares += np.float64(gradient) * gradient
+                    if entry <= coords:
+                        total += 0.5 * gradient * (p - t)
+                        if entry < 2 or entry == coords:
+                            gradient *= p * (1 - p)  # sigma'(z)
+                    elif softmax:
+                        if t != 0:
+                            total -= s * t * _log(p)
+                    else:
+                        total -= s * (t * _log(p) + (1 - t) * _log(1 - p))
+                    grad[image, oy, ox, c] = gradient
+        loss[image] = total
+        cost[image] = squares
