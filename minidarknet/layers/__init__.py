@@ -1,0 +1,18 @@
+"""One file per section of the cfg. LAYERS maps the section's name to its class."""
+from minidarknet.layers.avgpool import Avgpool
+from minidarknet.layers.base import Layer, LayerOptions, Misfit, Param, Run, Stored
+from minidarknet.layers.batchnorm import Batchnorm
+from minidarknet.layers.convolutional import Convolutional
+from minidarknet.layers.cost import Cost
+from minidarknet.layers.dropout import Dropout
+from minidarknet.layers.input import Input
+from minidarknet.layers.maxpool import Maxpool
+from minidarknet.layers.region import Region
+from minidarknet.layers.reorg import Reorg
+from minidarknet.layers.route import Route
+from minidarknet.layers.softmax import Softmax
+
+LAYERS = {layer.name: layer for layer in (Avgpool, Batchnorm, Convolutional, Cost, Dropout, Maxpool, Region, Reorg,
+                                          Route, Softmax)}
+
+__all__ = ["LAYERS", "Input", "Layer", "LayerOptions", "Misfit", "Param", "Run", "Stored"]

@@ -1,0 +1,193 @@
+"""What all layers share: options, buffers in frames, parameters, and the four verbs.
+
+A layer is one section of the cfg. It remembers (options, parameters, buffers) and delegates the arithmetic to `ops`,
+the package `kernels` or the package `engine`, which hold functions of the same names.
+"""
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Misfit(Exception):
+    """A layer that cannot stand where the cfg puts it: `message` says what was found, expected and what to do.
+
+    key: the option of the section that is to blame (str or None); the network adds file, line and section.
+    """
+
+    def __init__(self, message, key=None):
+        super().__init__(message)
+        self.key = key
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerOptions:
+    """The keys that every layer section may have (Darknet: src/parser.c)."""
+
+    learning_rate: float = 1.0  # multiplies the network's rate for this layer
+    stopbackward: int = 0       # 1: the backward pass ends before this layer
+    dontload: int = 0           # 1: skip this layer when weights are read
+    dontsave: int = 0           # 1: skip this layer when weights are written
+    onlyforward: int = 0        # Darknet reads it and ignores it outside its GPU build
+    smooth: float = 0.0         # Darknet reads it and ignores it outside its GPU build
+
+    IGNORED = ()    # keys that Darknet knows and that have no effect there
+    LATER = ()      # keys that minidarknet does not support yet
+    CHOICES = {}    # key -> the allowed values
+    LATER_CHOICES = {}  # key -> values that minidarknet does not support yet
+
+
+class Param(NamedTuple):
+    """A trained array: `value` and `grad` (+dL/dvalue, summed over images) of the same shape.
+
+    decay: whether weight decay applies (weights yes; biases and scales no). rate: the layer's own learning_rate factor.
+    """
+
+    name: str
+    value: np.ndarray
+    grad: np.ndarray
+    decay: bool
+    rate: float = 1.0
+
+
+class Stored(NamedTuple):
+    """An array in the .weights file. order "kkcf": held as (k, k, c, f), filed as (f, c, k, k); "": filed as it is."""
+
+    name: str
+    array: np.ndarray
+    order: str = ""
+
+
+@dataclass
+class Run:
+    """What a pass knows and a layer may read or add to.
+
+    train: bool. truth: (b, t, 5) rows x y w h class in fractions, or (b, classes), or None. seen: images, this batch
+    included. loss: the differentiated loss, darknet_cost: what Darknet prints, both summed over the batch's images.
+    strict: reproduce Darknet's CPU build. rng: numpy Generator for dropout. statistics: means for the progress line.
+    """
+
+    train: bool = False
+    truth: np.ndarray | None = None
+    seen: int = 0
+    strict: bool = False
+    rng: np.random.Generator | None = None
+    loss: float = 0.0
+    darknet_cost: float = 0.0
+    statistics: dict = field(default_factory=dict)
+
+
+class Buffer:
+    """Storage that only grows, seen as a (b, h, w, c) picture inside a margin of zeros.
+
+    The margin lets a padded convolution read outside the picture without a test and without a copy.
+    """
+
+    ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
+
+    def __init__(self, dtype=np.float32):
+        self.dtype = np.dtype(dtype)
+        self._bytes = np.zeros(0, np.uint8)
+
+    def view(self, shape, margin=0):
+        """The inner (b, h, w, c) view with `margin` zero pixels on every side; the contents inside are undefined."""
+        b, h, w, c = shape
+        framed = (b, h + 2 * margin, w + 2 * margin, c)
+        size = int(np.prod(framed)) * self.dtype.itemsize
+        if self._bytes.size < size + self.ALIGNMENT:
+            self._bytes = np.zeros(size + self.ALIGNMENT, np.uint8)
+        start = -self._bytes.ctypes.data % self.ALIGNMENT
+        frame = self._bytes[start:start + size].view(self.dtype).reshape(framed)
+        inner = frame[:, margin:margin + h, margin:margin + w]
+        if margin:
+            frame[:, :margin] = frame[:, margin + h:] = 0
+            frame[:, :, :margin] = frame[:, :, margin + w:] = 0
+        return inner
+
+
+class Layer:
+    """One section of the cfg. Abstract: subclasses are final and override only what this class leaves open.
+
+    sources: the layers whose `out` it reads. shape: own (h, w, c), set by the network. out, grad: (b, h, w, c) views,
+    grad is +dL/dout. accumulate[i]: whether the gradient of source i is added to (True) or overwritten.
+    """
+
+    name = ""              # the section's name in the cfg
+    Options = LayerOptions
+    margin = 0             # zero pixels this layer needs around the `out` of its sources
+    grad_margin = 0        # zero pixels this layer needs around its own `grad`
+    trains_from_truth = False  # True for heads: with a truth, forward adds to run.loss
+
+    def __init__(self, options, sources, ops, dtype=np.float32):
+        self.options, self.sources, self.ops, self.dtype = options, sources, ops, np.dtype(dtype)
+        self.shape = None
+        self.section = None     # where in the cfg it stands, for error messages
+        self.out = self.grad = None
+        self.out_margin = 0
+        self.index = None       # position in the network
+        self.wants_grad = True  # False: nobody needs dL/dout (the picture, frozen layers, layers nobody reads)
+        self.accumulate = [False] * len(sources)
+        self._buffers = {}
+
+    @classmethod
+    def source_indices(cls, options, index):
+        """Indices of the layers that layer `index` reads; -1 is the network's input."""
+        return [index - 1]
+
+    def out_shape(self, *shapes):
+        """(h, w, c) of each source -> own (h, w, c). Raises Misfit."""
+        return shapes[0]
+
+    def build(self):
+        """Make the arrays of parameters. Called once, shapes being known; costs no time before they are filled."""
+
+    def initialise(self, rng):
+        """Draw the initial weights from `rng` (numpy Generator)."""
+
+    @property
+    def params(self):
+        """[Param]: the arrays an optimizer changes."""
+        return []
+
+    @property
+    def stored(self):
+        """[Stored]: the arrays of the .weights file, in its order, rolling statistics included."""
+        return []
+
+    def operations(self):
+        """Floating point operations of one picture's forward pass (multiplication and addition counted apart)."""
+        return 0
+
+    def window(self):
+        """(size, stride) of the sliding window, for the receptive field; (1, 1) where there is none."""
+        return 1, 1
+
+    def resize(self, batch, train):
+        """Make the buffers for `batch` pictures of the present shape. Buffers only grow."""
+        framed = getattr(self.ops, "FRAMED", False)
+        shape = (batch, *self.shape)
+        self.out = self.buffer("out", shape, self.out_margin if framed else 0)
+        if train and self.wants_grad:
+            self.grad = self.buffer("grad", shape, self.grad_margin if framed else 0)
+        self.allocate(batch, train)
+
+    def allocate(self, batch, train):
+        """Make further buffers (winners, values before activation). Default: nothing."""
+
+    def buffer(self, name, shape, margin=0, dtype=None):
+        """A grow-only (b, h, w, c) array under `name`, inside a margin of zeros."""
+        if name not in self._buffers:
+            self._buffers[name] = Buffer(dtype or self.dtype)
+        return self._buffers[name].view(shape, margin)
+
+    def forward(self, run):
+        """sources' out -> self.out. A head with run.truth also adds to run.loss and keeps the gradient."""
+        raise NotImplementedError
+
+    def backward(self, run):
+        """self.grad -> every source's grad (written or accumulated) and every param's grad (accumulated)."""
+        raise NotImplementedError
+
+    def source_grads(self):
+        """(i, source, accumulate) of each source that wants a gradient."""
+        return [(i, s, self.accumulate[i]) for i, s in enumerate(self.sources) if s.wants_grad]

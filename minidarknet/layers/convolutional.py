@@ -1,0 +1,139 @@
+"""[convolutional]: cross-correlation, then batch norm or bias, then activation (Darknet: src/convolutional_layer.c)."""
+from dataclasses import dataclass
+
+import numpy as np
+
+from minidarknet.activations import ACTIVATIONS, LATER_ACTIVATIONS, activation_code
+from minidarknet.layers.base import Layer, LayerOptions, Misfit, Param, Stored
+from minidarknet.layers.normalisation import CONVERGED, Normalisation
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvolutionalOptions(LayerOptions):
+    """Keys of [convolutional] with Darknet's defaults."""
+
+    filters: int = 1                # output channels
+    size: int = 1                   # kernel is size x size
+    stride: int = 1                 # step of the kernel in pixels
+    pad: int = 0                    # 1: pad by size // 2 on every side, whatever `padding` says
+    padding: int = 0                # zero pixels on every side
+    groups: int = 1                 # channels and filters are split into this many independent parts
+    activation: str = "logistic"    # applied last
+    batch_normalize: int = 0        # 1: normalise before the activation
+    binary: int = 0                 # binary weights
+    xnor: int = 0                   # binary weights and input
+    flipped: int = 0                # weights of old files, transposed
+    dilation: int = 1               # AlexeyAB: distance between the kernel's taps
+    dot: int = 0                    # never used
+
+    IGNORED = ("dot",)
+    LATER = ("stride_x", "stride_y", "antialiasing", "share_index", "numload", "dontloadscales")
+    CHOICES = {"activation": ACTIVATIONS, "batch_normalize": (0, 1), "binary": (0,), "xnor": (0,), "flipped": (0,),
+               "dilation": (1,)}
+    LATER_CHOICES = {"activation": LATER_ACTIVATIONS, "batch_normalize": (2,), "binary": (1,), "xnor": (1,),
+                     "flipped": (1,), "dilation": tuple(range(2, 64))}
+
+
+class Convolutional(Layer):
+    """out[b,oy,ox,f] = act(norm(sum over ky,kx,c of x[b, oy*s+ky-p, ox*s+kx-p, c] * weight[ky,kx,c,f])).
+
+    weight: (k, k, c / groups, f). norm is batch normalisation or the addition of bias (f,).
+    """
+
+    name = "convolutional"
+    Options = ConvolutionalOptions
+
+    def __init__(self, options, sources, ops, dtype=np.float32):
+        super().__init__(options, sources, ops, dtype)
+        self.pad = options.size // 2 if options.pad else options.padding
+        self.activation = activation_code(options.activation)
+        self.norm = None
+        self.z = None  # before normalisation, kept for the backward pass
+
+    @property
+    def margin(self):
+        return self.pad
+
+    @property
+    def grad_margin(self):
+        return max(self.options.size - 1 - self.pad, 0)
+
+    def window(self):
+        return self.options.size, self.options.stride
+
+    def out_shape(self, *shapes):
+        (h, w, c), o = shapes[0], self.options
+        for key, found in (("filters", o.filters), ("size", o.size), ("stride", o.stride), ("groups", o.groups)):
+            if found < 1:
+                raise Misfit(f"{key}={found} must be at least 1", key)
+        if c % o.groups or o.filters % o.groups:
+            raise Misfit(f"groups={o.groups} must divide both the {c} input channels and filters={o.filters}", "groups")
+        oh, ow = ((n + 2 * self.pad - o.size) // o.stride + 1 for n in (h, w))
+        if oh < 1 or ow < 1:
+            raise Misfit(f"size={o.size} does not fit into {w} x {h} pixels with padding {self.pad}: "
+                         "enlarge the network's width and height or lower the size", "size")
+        return oh, ow, o.filters
+
+    def build(self):
+        o = self.options
+        shape = (o.size, o.size, self.sources[0].shape[2] // o.groups, o.filters)
+        self.weight = np.zeros(shape, self.dtype)
+        self.grad_weight = np.zeros(shape, self.dtype)
+        if o.batch_normalize:
+            self.norm = Normalisation(o.filters, self.dtype)
+        else:
+            self.bias = np.zeros(o.filters, self.dtype)
+            self.grad_bias = np.zeros(o.filters, self.dtype)
+
+    def initialise(self, rng):
+        """He's: normal with variance 2 / fan-in; bias 0, scale 1 (as the original Darknet; AlexeyAB's is uniform)."""
+        fan_in = self.weight[..., 0].size
+        self.weight[...] = rng.standard_normal(self.weight.shape, np.float32) * np.sqrt(2 / fan_in)
+
+    @property
+    def params(self):
+        rate = self.options.learning_rate
+        others = self.norm.params(rate) if self.norm else [Param("bias", self.bias, self.grad_bias, False, rate)]
+        return [*others, Param("weight", self.weight, self.grad_weight, True, rate)]
+
+    @property
+    def stored(self):
+        weight = Stored("weight", self.weight, "kkcf")
+        if self.norm is None:
+            return [Stored("bias", self.bias), weight]
+        n = self.norm
+        return [Stored("bias", n.bias), Stored("scale", n.scale), Stored("rolling_mean", n.rolling_mean),
+                Stored("rolling_variance", n.rolling_variance), weight]
+
+    def loaded(self):
+        """Weights came from a file: their rolling statistics are to be trusted as they are."""
+        if self.norm:
+            self.norm.updates = CONVERGED
+
+    def operations(self):
+        oh, ow, f = self.shape
+        return 2 * f * self.options.size ** 2 * self.sources[0].shape[2] // self.options.groups * oh * ow
+
+    def allocate(self, batch, train):
+        self.z = self.buffer("z", (batch, *self.shape)) if train and self.norm else None
+
+    def forward(self, run):
+        o, x = self.options, self.sources[0].out
+        z = self.z if run.train and self.norm else self.out
+        self.ops.convolutional_forward(x, self.weight, z, o.stride, self.pad, o.groups)
+        if self.norm:
+            self.norm.forward(self.ops, z, self.out, run)
+        else:
+            self.ops.bias_forward(self.out, self.bias)
+        self.ops.activation_forward(self.out, self.activation)
+
+    def backward(self, run):
+        o, x, grad = self.options, self.sources[0].out, self.grad
+        self.ops.activation_backward(self.out, grad, self.activation)
+        if self.norm:
+            self.norm.backward(self.ops, self.z, grad, run)
+        else:
+            self.ops.bias_backward(grad, self.grad_bias)
+        self.ops.convolutional_backward_weight(x, grad, self.grad_weight, o.stride, self.pad, o.groups)
+        for _, source, accumulate in self.source_grads():
+            self.ops.convolutional_backward_data(grad, self.weight, source.grad, o.stride, self.pad, o.groups, accumulate)

@@ -1,0 +1,238 @@
+"""A network: the layers of a cfg in their order, and the two loops that run them forward and backward."""
+import sys
+from importlib import import_module
+
+import numpy as np
+
+from minidarknet import parser, weights as weights_file
+from minidarknet.layers import LAYERS, Input, Misfit, Run
+from minidarknet.names import names_beside
+from minidarknet.netoptions import NetOptions
+
+BACKENDS = ("engine", "kernels")
+
+
+class Ops:
+    """The package `kernels` or `engine`, imported when its first function is called: reading a cfg needs no Numba."""
+
+    def __init__(self, backend):
+        if backend not in BACKENDS:
+            raise ValueError(f"backend {backend!r} is unknown: use one of {', '.join(BACKENDS)}")
+        self._package = f"minidarknet.{backend}"
+
+    def __getattr__(self, name):
+        value = getattr(import_module(self._package), name)
+        setattr(self, name, value)
+        return value
+
+
+class Network:
+    """The layers of a Darknet cfg. `layers[i]` is Darknet's layer i; `input` holds the picture.
+
+    options: the [net] section. seen: images trained on. names: class names or (). loss, darknet_cost: of the last
+    forward pass with a truth, per image. statistics: what the heads measured in it. resize_mode: "letterbox" or
+    "stretch", how `detect` fits a picture into the network.
+    """
+
+    def __init__(self, cfg, batch=1, backend="engine", strict_darknet_cpu=False, dtype=np.float32, seed=0,
+                 initialise=True):
+        """cfg: parser.Cfg. dtype: float64 needs backend="kernels". seed: of the initial weights and of dropout.
+
+        initialise: False leaves the weights zero (they are about to be loaded, or not needed).
+        Raises CfgError where the sections do not make a network.
+        """
+        if np.dtype(dtype) != np.float32 and backend == "engine":
+            raise ValueError('the engine works in float32 only: use backend="kernels" for other precisions')
+        self.cfg, self.backend, self.strict, self.seed = cfg, backend, strict_darknet_cpu, seed
+        self.options = parser.typed(cfg, cfg.net, NetOptions)
+        self.ops, self.dtype = Ops(backend), np.dtype(dtype)
+        self.input = Input(self.options, self.ops, dtype)
+        self.layers = []
+        parser.require_supported(cfg, LAYERS)
+        for section in cfg.layers:
+            self._append(section)
+        self._plan_backward()
+        for layer in self.layers:
+            layer.build()
+            if initialise:
+                layer.initialise(np.random.default_rng((seed, layer.index)))
+        self.batch, self.seen, self.names, self.resize_mode = batch, 0, (), "letterbox"
+        self.run, self.loss, self.darknet_cost, self.statistics = Run(), 0.0, 0.0, {}
+        self._allocated = None
+
+    @classmethod
+    def from_cfg(cls, path, weights=None, batch=1, backend="engine", strict_darknet_cpu=False, overrides={},
+                 dtype=np.float32, seed=0, initialise=True):
+        """Build the network of the cfg file `path` (a path or the name of a bundled cfg).
+
+        weights: "FILE" or "FILE:N" (the first N layers), or None. overrides: {"section.key": value}, as --set.
+        Warnings about unknown keys go to stderr. Raises CfgError, WeightsError.
+        """
+        cfg = parser.override(parser.read(path), overrides)
+        file, layers = weights_file.parse_argument(weights) if weights else (None, None)
+        whole = file is not None and layers is None and not any(s.entry("dontload") for s in cfg.layers)
+        net = cls(cfg, batch, backend, strict_darknet_cpu, dtype, seed, initialise and not whole)
+        for line in cfg.warnings:
+            print(line, file=sys.stderr)
+        if file is not None:
+            weights_file.load(net, file, layers)
+        net.names = names_beside(net.classes, file, cfg.path)
+        return net
+
+    @classmethod
+    def from_string(cls, text, **kwargs):
+        """Build the network of the cfg `text`; keywords as __init__."""
+        return cls(parser.parse(text), **kwargs)
+
+    @property
+    def classes(self):
+        """How many classes the head tells apart."""
+        return self.head.options.classes if self.head.name == "region" else self.head.shape[2]
+
+    @property
+    def head(self):
+        """The layer whose output is the network's: the last one that is not [cost]."""
+        return next(layer for layer in reversed(self.layers) if layer.name != "cost")
+
+    @property
+    def params(self):
+        """[Param] of all layers that are not frozen by stopbackward, in order."""
+        return [param for layer in self.layers if not layer.frozen or self.strict for param in layer.params]
+
+    def resize(self, size):
+        """Change the input to `size` = (width, height) pixels; weights stay. Raises CfgError where a layer cannot."""
+        self.input.shape = (size[1], size[0], self.input.shape[2])
+        for layer in self.layers:
+            self._shape(layer)
+        self._allocated = None
+
+    def predict(self, x):
+        """x (b, h, w, c) float in 0..1, of the network's size -> the head's activated output, a new array.
+
+        Region heads: (b, gh, gw, num * (coords + 1 + classes)) with raw tw, th. Classifiers: (b, classes).
+        """
+        self._forward(x, Run(strict=self.strict, seen=self.seen))
+        head = self.head
+        return head.out.reshape(len(x), -1).copy() if head.shape[:2] == (1, 1) and head.name != "region" \
+            else head.out.copy()
+
+    def forward(self, x, truth=None, train=False):
+        """x (b, h, w, c) through all layers; returns the differentiated loss per image (float; 0 without truth).
+
+        truth: (b, t, 5) rows x y w h class in fractions of the picture, rows of zeros being ignored; for classifiers
+        (b, classes). train: use the batch's statistics, drop, and count the images in `seen`.
+        `darknet_cost`, what Darknet would print for the same pass, and `statistics` are left in the network.
+        """
+        if truth is not None:
+            truth = np.asarray(truth, self.dtype)
+            if len(truth) != len(x):
+                raise ValueError(f"truth is for {len(truth)} pictures, x holds {len(x)}")
+        if train:
+            self.seen += len(x)
+        rng = np.random.default_rng((self.seed, self.seen)) if train else None
+        self._forward(x, Run(train=train, truth=truth, seen=self.seen, strict=self.strict, rng=rng))
+        heads = sum(layer.trains_from_truth for layer in self.layers) or 1
+        self.loss = float(self.run.loss) / len(x)
+        self.darknet_cost = float(self.run.darknet_cost) / len(x) / heads
+        self.statistics = self.run.statistics
+        return self.loss
+
+    def backward(self, grad=None):
+        """Accumulate dL/dparam, summed over the images of the last forward pass, into every param.grad.
+
+        grad: dL/dout of the last layer (b, h, w, c), for a loss of your own; default: the heads' own losses.
+        """
+        if not self.run.train:
+            raise ValueError("backward needs a forward pass with train=True before it")
+        if grad is not None:
+            last = self.layers[-1]
+            if last.grad is None:
+                raise ValueError(f"the last layer is [{last.name}], which brings its own loss: "
+                                 "end the cfg before it to use a loss of your own")
+            last.grad[...] = grad
+        elif self.run.truth is None:
+            raise ValueError("backward needs a forward pass with a truth before it, or the gradient of your own loss")
+        for layer in reversed(self.layers):
+            if layer.frozen:
+                break
+            if layer.active:
+                layer.backward(self.run)
+
+    def detect(self, image, thresh=.25, nms=.45, resize=None):
+        """Find objects: image (path, PIL picture, or (h, w, 3) uint8 RGB array) -> Detections in its pixels.
+
+        thresh: least objectness * class probability. nms: IoU above which the lesser box of a class is dropped.
+        resize: "letterbox" or "stretch"; default `resize_mode`. Raises UsageError for a classifier, DataError.
+        """
+        from minidarknet.data import pictures      # the one import upstairs: a convenience
+        from minidarknet.detections import region_detections
+        from minidarknet.errors import UsageError
+        head = self.head
+        if head.name != "region":
+            raise UsageError(f"the network ends in [{head.name}], it classifies: use net.predict")
+        picture = pictures.as_array(image)
+        x, geometry = pictures.fit(picture, self.input.shape[:2], resize or self.resize_mode)
+        out = self.predict(x[None])[0]
+        names = self.names or tuple(str(i) for i in range(head.options.classes))
+        return region_detections(out, head.options, thresh, nms, geometry, names, picture)
+
+    def _append(self, section):
+        cls = LAYERS[section.name]
+        options = parser.typed(self.cfg, section, cls.Options)
+        index = len(self.layers)
+        try:
+            sources = [self.layers[i] if i >= 0 else self.input for i in cls.source_indices(options, index)]
+        except Misfit as misfit:
+            raise parser.error(self.cfg, section, str(misfit), misfit.key) from None
+        layer = cls(options, sources, self.ops, self.dtype)
+        layer.section, layer.index = section, index
+        self._shape(layer)
+        self.layers.append(layer)
+
+    def _shape(self, layer):
+        try:
+            layer.shape = layer.out_shape(*(source.shape for source in layer.sources))
+        except Misfit as misfit:
+            raise parser.error(self.cfg, layer.section, str(misfit), misfit.key) from None
+
+    def _plan_backward(self):
+        """Decide once who takes part in the backward pass, who writes each gradient first, and the margins.
+
+        The last reader of a layer comes first in the backward pass: it overwrites the gradient, the others add to it.
+        """
+        stops = [layer.index for layer in self.layers if layer.options.stopbackward]
+        frozen = max(stops, default=-1)
+        useful = {self.layers[-1], *(layer for layer in self.layers if layer.trains_from_truth)}
+        written = set()
+        for layer in reversed(self.layers):
+            layer.frozen = layer.index <= frozen
+            layer.active = layer in useful
+            own_loss = layer is self.layers[-1] and not layer.trains_from_truth
+            layer.wants_grad = layer.active and not layer.frozen and (layer in written or own_loss)
+            for i, source in enumerate(layer.sources):
+                source.out_margin = max(source.out_margin, layer.margin)
+                if layer.active:
+                    useful.add(source)
+                    layer.accumulate[i] = source in written
+                    written.add(source)
+
+    def _forward(self, x, run):
+        x = np.asarray(x)
+        if x.ndim != 4 or x.shape[1:] != self.input.shape:
+            h, w, c = self.input.shape
+            raise ValueError(f"the network takes (b, h, w, c) = (b, {h}, {w}, {c}), not {x.shape}: "
+                             "fit the picture first (data.pictures.fit) or call net.resize((width, height))")
+        if x.dtype.kind != "f":
+            raise ValueError(f"the network takes floats in 0..1, not {x.dtype}: divide by 255")
+        self._allocate(len(x), run.train)
+        self.run = run
+        self.input.out[...] = x
+        for layer in self.layers:
+            layer.forward(run)
+
+    def _allocate(self, batch, train):
+        if self._allocated in ((batch, True), (batch, train)):
+            return
+        for layer in (self.input, *self.layers):
+            layer.resize(batch, train)
+        self._allocated = (batch, train)

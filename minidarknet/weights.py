@@ -1,0 +1,197 @@
+"""Darknet's .weights files: read, write, and tell why one does not fit (Darknet: src/parser.c).
+
+A file is a header of three int32 (major, minor, revision) and `seen`, the number of pictures trained on, followed by
+the float32 arrays of the layers in their order, all little-endian. `seen` has 8 bytes from version 0.2 on, 4 before.
+Nothing in it says which cfg it belongs to: only its length does. This is the one place where Darknet's order of
+weights (f, c, k, k) becomes ours, (k, k, c, f).
+"""
+import re
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from minidarknet.errors import MinidarknetError, WeightsError
+from minidarknet.files import replacing
+from minidarknet.weights_misfit import diagnose, foreign, table
+
+OLDEST = 16     # bytes of the shorter header
+FLOAT = np.dtype("<f4")
+
+
+class Header(NamedTuple):
+    """The head of a .weights file. seen: pictures trained on. size: bytes, 16 or 20."""
+
+    major: int
+    minor: int
+    revision: int
+    seen: int
+    size: int
+
+    def __str__(self):
+        return f"version {self.major}.{self.minor}.{self.revision}, seen {self.seen:,} pictures, {self.size} bytes"
+
+
+class Block(NamedTuple):
+    """One layer's share of a .weights file: its first and its end byte."""
+
+    index: int
+    name: str
+    floats: int
+    start: int
+    end: int
+
+
+class Loaded(NamedTuple):
+    """What `load` did. layers: of them were looked at; filled of weighted layers got numbers."""
+
+    header: Header
+    layers: int
+    filled: int
+    weighted: int
+
+    def __str__(self):
+        return f"{self.filled} of {self.weighted} layers with weights; {self.header}"
+
+
+def parse_argument(argument):
+    """"FILE" or "FILE:N" -> (path, None) or (path, N), N being how many layers to load.
+
+    A file whose own name ends in ":N" is meant by that name, and the colon of "C:\\x.weights" is not taken for one.
+    """
+    argument = str(argument)
+    match = re.fullmatch(r"(.+):([0-9]+)", argument, re.DOTALL)
+    if not match or Path(argument).is_file():
+        return argument, None
+    return match[1], int(match[2])
+
+
+def read_header(path):
+    """The Header of the file at `path`. Raises WeightsError when there is none: no file, too short, another format."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(512)
+    except OSError as problem:
+        hint = "; expected FILE or FILE:N with N a number of layers" if ":" in Path(path).name else ""
+        raise WeightsError(f"{path}: cannot be read: {problem.strerror}{hint}") from None
+    what = foreign(head, path)
+    if what:
+        raise WeightsError(f"{path}: this is {what}, not a Darknet .weights file")
+    if len(head) < OLDEST:
+        raise WeightsError(f"{path}: {len(head)} bytes; a .weights file begins with a header of 16 or 20: "
+                           "was the download or the copy cut short?")
+    major, minor, revision = struct.unpack("<iii", head[:12])
+    # Darknet marks transposed matrices of [connected] by adding 1000 to a version number.
+    if not (0 <= major < 2000 and 0 <= minor < 2000):
+        raise WeightsError(f"{path}: begins with {major}, {minor}, {revision}, which is no version of Darknet; "
+                           "expected 0, 1 or 2 in the second place: this is no .weights file")
+    if major * 10 + minor >= 2 and major < 1000 and minor < 1000:
+        if len(head) < 20:
+            raise WeightsError(f"{path}: {len(head)} bytes; version {major}.{minor} has a header of 20: "
+                               "was the download or the copy cut short?")
+        return Header(major, minor, revision, struct.unpack("<Q", head[12:20])[0], 20)
+    return Header(major, minor, revision, struct.unpack("<I", head[12:16])[0], 16)
+
+
+def describe(layers, header_size=20):
+    """[Block] of the layers (those with arrays to load) in the order of the file, after a header of so many bytes."""
+    blocks, position = [], header_size
+    for index, layer in enumerate(layers):
+        floats = 0 if layer.options.dontload else sum(stored.array.size for stored in layer.stored)
+        if floats:
+            blocks.append(Block(index, layer.name, floats, position, position + 4 * floats))
+            position += 4 * floats
+    return blocks
+
+
+def check(network, path, layers=None):
+    """Whether the file at `path` fits the network's first `layers` layers (None: all, and nothing is left over).
+
+    network: has `.layers`. Returns the Header. Raises WeightsError with the reason; see `load`.
+    """
+    header, _ = _checked(network, path, layers)
+    return header
+
+
+def load(network, path, layers=None):
+    """Fill the network's arrays from the .weights file at `path`; nothing is changed unless the whole file fits.
+
+    network: has `.layers`, each with `.name`, `.options` and `.stored`, and `.seen`, which is set from the file.
+    layers: N loads the first N layers only and sets `seen` to 0, for a new training that starts from learned features.
+    Layers with dontload=1 are passed over. Returns Loaded.
+
+    Raises WeightsError for a missing file, another format, a length that does not fit the network (with a table of
+    bytes per layer and the likely cause), and numbers that no trained network holds.
+    """
+    header, pieces = _checked(network, path, layers)
+    for layer, arrays in pieces:
+        for stored, values in arrays:
+            stored.array[...] = values
+        if hasattr(layer, "loaded"):
+            layer.loaded()
+    network.seen = header.seen if layers is None else 0
+    weighted = sum(1 for layer in network.layers if layer.stored)
+    return Loaded(header, len(network.layers) if layers is None else layers, len(pieces), weighted)
+
+
+def _checked(network, path, layers):
+    """(Header, [(layer, [(Stored, values as held)])]) of a file that fits. Raises WeightsError."""
+    header = read_header(path)
+    total = len(network.layers)
+    if layers is not None and not 1 <= layers <= total:
+        raise WeightsError(f"{path}:{layers}: the network has {total} layers; expected FILE:N with N from 1 to {total}")
+    blocks = describe(network.layers[:layers], header.size)
+    size, needed = Path(path).stat().st_size, blocks[-1].end if blocks else header.size
+    if size < needed or (size > needed and layers is None):
+        wanted = f"{needed:,}" if layers is None else f"at least {needed:,} for {layers} layers"
+        raise WeightsError(f"{path}: {size:,} bytes, but the network takes {wanted}.\n"
+                           f"{table(blocks, size, header.size)}\n{diagnose(network.layers[:layers], blocks, size, header)}")
+    floats = np.memmap(path, FLOAT, "r", header.size, ((needed - header.size) // 4,)) if blocks else np.zeros(0, FLOAT)
+    pieces, position = [], 0
+    for block in blocks:
+        layer, arrays = network.layers[block.index], []
+        for stored in layer.stored:
+            values = floats[position:position + stored.array.size]
+            position += stored.array.size
+            _check_values(values, f"{path}: layer {block.index} [{block.name}] {stored.name}", stored.name)
+            arrays.append((stored, _as_held(values, stored)))
+        pieces.append((layer, arrays))
+    return header, pieces
+
+
+def _check_values(values, where, name):
+    """Raise WeightsError where the flat float32 `values` cannot be those of a trained array of that name."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        bad = np.flatnonzero(~finite)
+        raise WeightsError(f"{where}: {len(bad):,} of {len(values):,} numbers are not finite (the first: "
+                           f"{values[bad[0]]}); the training that wrote this file had diverged, or it is damaged")
+    if "variance" in name and (values < 0).any():
+        raise WeightsError(f"{where}: a variance of {values.min():g} is below 0; this file belongs to another cfg, "
+                           "or its header is not the one its version promises")
+
+
+def _as_held(values, stored):
+    """The flat numbers of the file in the shape and order in which the layer holds them (a view)."""
+    if stored.order == "kkcf":
+        k, _, c, f = stored.array.shape
+        return values.reshape(f, c, k, k).transpose(2, 3, 1, 0)
+    return values.reshape(stored.array.shape)
+
+
+def save(network, path):
+    """Write the network as a .weights file of version 0.2.0, in one piece: `path` is the old file or the new one.
+
+    network: has `.layers` and `.seen`. Layers with dontsave=1 are left out. Raises MinidarknetError when the file
+    cannot be written.
+    """
+    try:
+        with replacing(path) as file:
+            file.write(struct.pack("<iiiQ", 0, 2, 0, int(network.seen)))
+            for layer in network.layers:
+                for stored in () if layer.options.dontsave else layer.stored:
+                    values = stored.array.transpose(3, 2, 0, 1) if stored.order == "kkcf" else stored.array
+                    file.write(np.ascontiguousarray(values, FLOAT).data)
+    except OSError as problem:
+        raise MinidarknetError(f"{path}: cannot be written: {problem.strerror}") from None
