@@ -60,7 +60,8 @@ class NetOptions:
         """(key or None, message) of values that do not go together, or None."""
         missing = [key for key in ("width", "height", "channels") if not getattr(self, key)]
         if missing:
-            return None, f"has no {'=, '.join(missing)}=; expected the input's size, such as width=416 height=416 channels=3"
+            return None, (f"has no {'=, '.join(missing)}=; expected the input's size, such as "
+                          "width=416 height=416 channels=3")
         if self.subdivisions > self.batch:
             return "subdivisions", (f"subdivisions={self.subdivisions} parts of batch={self.batch} would be empty; "
                                     f"expected 1 to {self.batch}")
@@ -104,6 +105,8 @@ def keep_mini_batch(cfg, values):
     if batch < 1 or mini < 1:
         return values, None
     subdivisions = -(-batch // mini)
+    if subdivisions == convert(cfg.net.get("subdivisions", "1"), int):
+        return values, None
     line = (f"net.batch={batch}: subdivisions={subdivisions}, so that a mini-batch keeps at most {mini} pictures "
             f"(choose another with --set net.subdivisions=N)")
     return {**values, "net.subdivisions": subdivisions}, line

@@ -64,10 +64,9 @@ class SGD:
         images = self.net.seen - self.seen
         if images <= 0:
             raise ValueError("step() needs images: call net.forward(x, truth, train=True) and net.backward() first")
-        rate, o, dtype = self.rate, self.options, self.net.dtype.type
+        rate, o = self.rate, self.options
         for param, velocity in zip(self.net.params, self.velocities):
             self.net.ops.sgd_update(param.value.reshape(-1), param.grad.reshape(-1), velocity.reshape(-1),
-                                    dtype(rate * param.rate), dtype(o.momentum), dtype(o.decay if param.decay else 0),
-                                    dtype(images))
+                                    float(rate * param.rate), o.momentum, o.decay if param.decay else 0.0, float(images))
         self.seen = self.net.seen
         return rate

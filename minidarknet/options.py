@@ -62,7 +62,7 @@ def _gathered(Options, attribute):
 
 
 def _switched_off(text, harmless):
-    """Whether a value of a key that is not supported yet asks for nothing: it is `harmless`, or 0 where that is None."""
+    """Whether the value of a key for later asks for nothing: it is `harmless`, or 0 where that is None."""
     try:
         return convert(text, float) == float(harmless or 0)
     except ValueError:

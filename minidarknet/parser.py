@@ -12,6 +12,7 @@ import re
 
 from minidarknet.errors import CfgError, UsageError
 from minidarknet.grammar import ALIASES, SECTIONS, Cfg, Entry, Section, did_you_mean, error, place
+from minidarknet.netoptions import keep_mini_batch
 from minidarknet.options import convert, typed
 from minidarknet.paths import resolve
 
@@ -110,7 +111,7 @@ def require_supported(cfg, names):
     """Raise CfgError if the cfg has a layer section that is not among `names` (long names)."""
     for section in cfg.layers:
         if section.name not in names:
-            raise error(cfg, section, "Darknet knows this section, minidarknet does not support it yet; "
+            raise error(cfg, section, "this section of Darknet's is not supported yet; "
                         f"supported: {', '.join(sorted(names))}")
 
 
@@ -134,14 +135,18 @@ def override(cfg, values):
 
     An index counts the sections of that name from 0, or from the end below 0; without one all of that name are meant.
     Values: str, number, or a sequence of numbers for lists. Whether a section has such a key `typed` decides.
+    net.batch without net.subdivisions keeps the mini-batch (see keep_mini_batch); a line in cfg.warnings says so.
 
     Raises CfgError for a section that the cfg does not have.
     """
-    sections = list(cfg.sections)
+    sections, warnings = list(cfg.sections), list(cfg.warnings)
+    values, line = keep_mini_batch(cfg, values)
+    if line:
+        warnings.append(line)
     for name, value in values.items():
         for i, key in _targets(cfg, name):
             sections[i] = _with(sections[i], key, _text(value, name))
-    return dataclasses.replace(cfg, sections=tuple(sections), warnings=list(cfg.warnings))
+    return dataclasses.replace(cfg, sections=tuple(sections), warnings=warnings)
 
 
 def _targets(cfg, name):

@@ -32,8 +32,8 @@ def resolve(name):
         for file in (path.name, path.name + ".cfg"):
             if file in known:
                 return BUNDLED / file
-    same_kind = [file for file in known if PurePath(file).suffix == (path.suffix if path.suffix in SUFFIXES else ".cfg")]
     wanted = path.name if path.suffix in SUFFIXES else path.name + ".cfg"
+    same_kind = [file for file in known if PurePath(file).suffix == PurePath(wanted).suffix]
     raise CfgError(f"{name}: no such file, nor is it bundled{did_you_mean(wanted, same_kind, 'cfg/')} "
                    f"Bundled: {', '.join('cfg/' + file for file in same_kind)}")
 

@@ -145,8 +145,9 @@ def _checked(network, path, layers):
     size, needed = Path(path).stat().st_size, blocks[-1].end if blocks else header.size
     if size < needed or (size > needed and layers is None):
         wanted = f"{needed:,}" if layers is None else f"at least {needed:,} for {layers} layers"
+        cause = diagnose(network.layers[:layers], blocks, size, header)
         raise WeightsError(f"{path}: {size:,} bytes, but the network takes {wanted}.\n"
-                           f"{table(blocks, size, header.size)}\n{diagnose(network.layers[:layers], blocks, size, header)}")
+                           f"{table(blocks, size, header.size)}\n{cause}")
     floats = np.memmap(path, FLOAT, "r", header.size, ((needed - header.size) // 4,)) if blocks else np.zeros(0, FLOAT)
     pieces, position = [], 0
     for block in blocks:

@@ -102,6 +102,9 @@ def diagnose(layers, blocks, size, header):
     classes = _classes(layers, count)
     if classes:
         return classes
+    normalised = _normalised(layers, count)
+    if normalised:
+        return normalised
     ended = [b for b in blocks if b.end == size]
     if ended:
         n = ended[-1].index + 1
@@ -115,8 +118,22 @@ def diagnose(layers, blocks, size, header):
             "To load its first N layers all the same: FILE:N.")
 
 
+def _normalised(layers, count):
+    """The sentence for a file that was trained with, or without, batch normalisation, else None."""
+    convolutions = [layer for layer in layers if layer.name == "convolutional" and not layer.options.dontload]
+    total = sum(stored.array.size for layer in layers if not layer.options.dontload for stored in layer.stored)
+    without = sum(3 * layer.options.filters for layer in convolutions if layer.options.batch_normalize)
+    if without and count == total - without:
+        return ("Likely cause: batch normalisation. This file fits the cfg without its batch_normalize=1: "
+                "it was trained so, or its normalisation was folded into the weights.")
+    if not without and count == total + sum(3 * layer.options.filters for layer in convolutions[:-1]):
+        return ("Likely cause: batch normalisation. This file fits with batch_normalize=1 in all but the last "
+                "convolution.")
+    return None
+
+
 def _classes(layers, count):
-    """The sentence "this file fits classes=20 ..." when another number of classes explains `count` numbers, else None."""
+    """The sentence "This file fits classes=20 ..." where another number of classes explains the count, else None."""
     head = next((layer for layer in reversed(layers) if layer.name in ("region", "softmax")), None)
     if head is None:
         return None

@@ -51,3 +51,19 @@ def same_bits():
 
     yield compare
     numba.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """A VOC folder of 24 drawn pictures to train on and 8 to validate on."""
+    from minidarknet.data.sample import write_sample
+    return write_sample(tmp_path_factory.mktemp("drawn") / "sample", train=24, val=8)
+
+
+@pytest.fixture(scope="session")
+def tiny_cfg(tmp_path_factory):
+    """A cfg file of a net that trains in no time."""
+    from small import TINY
+    path = tmp_path_factory.mktemp("cfg") / "tiny-test.cfg"
+    path.write_text(TINY)
+    return path

@@ -5,6 +5,9 @@ For every element (or a random choice of them) and along random directions v:
 where L is a kernel's output projected on a fixed random upstream gradient. The inputs must lie away from kinks
 (leaky at 0, ties of a maximum), where no derivative exists.
 """
+import contextlib
+
+import numba
 import numpy as np
 
 STEP = 1e-5        # truncation ~ step^2, rounding ~ 1e-16 / step: both far below the tolerance
@@ -15,6 +18,17 @@ DIRECTIONS = 3     # and these see all elements at once
 
 class GradientMismatch(AssertionError):
     """A gradient that is not the derivative; the message names the place and the likely mistake."""
+
+
+@contextlib.contextmanager
+def one_thread():
+    """Hundreds of tiny kernel calls: on a busy machine, waiting for a second thread would take nearly all the time."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
 
 
 def numeric_derivative(loss, array, direction, step=STEP):
@@ -28,6 +42,7 @@ def numeric_derivative(loss, array, direction, step=STEP):
     return (above - below) / (2 * step)
 
 
+@one_thread()
 def check_gradient(loss, array, grad, name="gradient", tolerance=TOLERANCE, step=STEP, seed=0):
     """Compare a claimed gradient with numeric derivatives.
 

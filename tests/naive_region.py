@@ -38,7 +38,7 @@ def iou(a, b):
 def activate(x, softmax):
     """Raw (b, n, entries, h, w) with coords 4 -> activated, a new array."""
     out = x.copy()
-    b, n, entries, h, w = x.shape
+    b, n, _, h, w = x.shape
     for image, a, oy, ox in np.ndindex(b, n, h, w):
         for entry in (0, 1, 4):
             out[image, a, entry, oy, ox] = sigma(x[image, a, entry, oy, ox])

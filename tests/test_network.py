@@ -179,12 +179,11 @@ def test_margins_stay_zero(batch):
         net.backward()
     checked = 0
     for layer in (net.input, *net.layers):
-        for view in (layer.out, layer.grad):
-            if view is not None and view.base is not None and not view.flags.c_contiguous:
-                frame = view.base
-                inside = view.copy()
-                total = np.abs(frame).sum(dtype=np.float64)
-                assert total == pytest.approx(np.abs(inside).sum(dtype=np.float64), rel=1e-12)
+        for buffer in layer._buffers.values():
+            margin = (buffer.frame.shape[1] - layer.shape[0]) // 2
+            if margin:
+                inside = buffer.frame[:, margin:-margin, margin:-margin]
+                assert np.count_nonzero(buffer.frame) == np.count_nonzero(inside), layer.name
                 checked += 1
     assert checked >= 3
 

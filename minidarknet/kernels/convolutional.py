@@ -1,6 +1,6 @@
 """Convolution (cross-correlation, as everywhere in deep learning) and the bias.
 
-    out[n, oy, ox, f] = sum over ky, kx, c of  x[n, iy, ix, c] * weight[ky, kx, c, f]
+    out[oy, ox, f] = sum over ky, kx, c of  x[iy, ix, c] * weight[ky, kx, c, f]      for every picture
     with  iy = oy * stride + ky - pad,  ix = ox * stride + kx - pad,  and x = 0 outside the picture.
 
 The sums are the same in any order, and the order decides the speed. Each loop nest below ends in a run along channels,
@@ -37,14 +37,14 @@ def convolutional_forward(x, weight, out, stride, pad, groups):
                 if iy < 0 or iy >= h:
                     continue
                 for kx in range(k):
-                    for c in range(cg):
+                    for ci in range(cg):
                         for ox in range(ow):
                             ix = ox * stride + kx - pad
                             if ix < 0 or ix >= w:
                                 continue
-                            value = x[image, iy, ix, g * cg + c]
-                            for n in range(fg):
-                                out[image, oy, ox, g * fg + n] += value * weight[ky, kx, c, g * fg + n]
+                            value = x[image, iy, ix, g * cg + ci]
+                            for fi in range(fg):
+                                out[image, oy, ox, g * fg + fi] += value * weight[ky, kx, ci, g * fg + fi]
 
 
 @parallel
@@ -71,23 +71,24 @@ def convolutional_backward_data(grad_out, weight, grad_x, stride, pad, groups, a
                 if oy < 0 or oy >= oh or oy * stride + ky - pad != iy:
                     continue
                 for kx in range(k):
-                    for n in range(g * fg, g * fg + fg):
+                    for fi in range(g * fg, g * fg + fg):
                         for ox in range(ow):
                             ix = ox * stride + kx - pad
                             if ix < 0 or ix >= w:
                                 continue
-                            # forward: out[image, oy, ox, n] += x[image, iy, ix, c] * weight[ky, kx, c, n]
-                            value = grad_out[image, oy, ox, n]
-                            for c in range(cg):
-                                grad_x[image, iy, ix, g * cg + c] += value * turned[ky, kx, n, c]
+                            # forward: out[image, oy, ox, fi] += x[image, iy, ix, ci] * weight[ky, kx, ci, fi]
+                            value = grad_out[image, oy, ox, fi]
+                            for ci in range(cg):
+                                grad_x[image, iy, ix, g * cg + ci] += value * turned[ky, kx, fi, ci]
 
 
 @parallel
 def convolutional_backward_weight(x, grad_out, grad_weight, stride, pad, groups):
-    """Gradient of the weights: grad_weight[ky, kx, c, f] += sum over n, oy, ox of x[n, iy, ix, c] * grad_out[n, oy, ox, f].
+    """Gradient of the weights: grad_weight[ky, kx, c, f] += sum of x[iy, ix, c] * grad_out[oy, ox, f].
 
-    x (b, h, w, c) float; grad_out (b, oh, ow, f) float; grad_weight (k, k, c/groups, f) float, *accumulated*;
-    stride, pad ints in pixels; groups int. One row of pixels is summed in the arrays' own type, the rows in float64.
+    The sum runs over all pictures and output pixels (oy, ox). x (b, h, w, c) float; grad_out (b, oh, ow, f) float;
+    grad_weight (k, k, c/groups, f) float, *accumulated*; stride, pad ints in pixels; groups int. One row of pixels is
+    summed in the arrays' own type, the rows in float64.
     Darknet: src/convolutional_layer.c.
     """
     h, w = x.shape[1:3]
@@ -106,21 +107,21 @@ def convolutional_backward_weight(x, grad_out, grad_weight, stride, pad, groups)
                 if iy < 0 or iy >= h:
                     continue
                 for g in range(groups):
-                    for c in range(first, last):
+                    for ci in range(first, last):
                         row[:] = 0
                         for ox in range(ow):
                             ix = ox * stride + kx - pad
                             if ix < 0 or ix >= w:
                                 continue
-                            # forward: out[image, oy, ox, g * fg + n] += value * weight[ky, kx, c, g * fg + n]
-                            value = x[image, iy, ix, g * cg + c]
-                            for n in range(fg):
-                                row[n] += value * grad_out[image, oy, ox, g * fg + n]
-                        for n in range(fg):
-                            total[c - first, g * fg + n] += row[n]
-        for c in range(first, last):
-            for n in range(f):
-                grad_weight[ky, kx, c, n] += total[c - first, n]
+                            # forward: out[image, oy, ox, g * fg + fi] += value * weight[ky, kx, ci, g * fg + fi]
+                            value = x[image, iy, ix, g * cg + ci]
+                            for fi in range(fg):
+                                row[fi] += value * grad_out[image, oy, ox, g * fg + fi]
+                        for fi in range(fg):
+                            total[ci - first, g * fg + fi] += row[fi]
+        for ci in range(first, last):
+            for fi in range(f):
+                grad_weight[ky, kx, ci, fi] += total[ci - first, fi]
 
 
 @parallel

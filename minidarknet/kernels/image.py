@@ -36,7 +36,7 @@ def resize_darknet(picture, out, white, strict):
         beyond[x] = at - np.float32(column[x])
     column[new_width - 1] = width - 1
     beyond[new_width - 1] = 0
-    rows = np.empty((2, new_width, 3), np.float32)  # two source rows, already resized horizontally: row r in rows[r % 2]
+    rows = np.empty((2, new_width, 3), np.float32)  # two source rows, resized horizontally: row r in rows[r % 2]
     held = np.full(2, -1)
     for y in range(new_height):
         at = np.float32(y) * scale_y

@@ -36,8 +36,7 @@ def _best_overlap(box, truth):
     for t in range(truth.shape[0]):
         if truth[t, 2] > 0 and truth[t, 3] > 0:
             overlap = _iou(box[0], box[1], box[2], box[3], truth[t, 0], truth[t, 1], truth[t, 2], truth[t, 3])
-            if overlap > best:
-                best = overlap
+            best = max(best, overlap)  # in this order a box that is not a number never wins
     return best
 
 
@@ -95,7 +94,8 @@ def region_activate(x, out, anchors_count, classes, coords, softmax):
 def region_decode(out, anchors, classes, coords, boxes):
     """Direct location prediction: the centre stays in its cell, the size is a multiple of the anchor's.
 
-        x = (ox + out_x) / w    y = (oy + out_y) / h    width = anchor_w * e^out_w / w    height = anchor_h * e^out_h / h
+        x = (ox + out_x) / w    width = anchor_w * e^out_w / w
+        y = (oy + out_y) / h    height = anchor_h * e^out_h / h
 
     out: (b, h, w, n * (coords + 1 + classes)) activated. anchors: (n, 2) width and height in cells.
     boxes: (b, h, w, n, 4) centre form in fractions of the network's input, *written*.
@@ -209,7 +209,7 @@ def region_assign(out, boxes, anchors, truth, classes, coords, softmax, warm_up,
 @jit
 def _log(p):
     """log(p), finite where a probability has run out of digits; not a number stays not a number."""
-    return np.log(1e-37 if p < 1e-37 else p)
+    return np.log(max(p, 1e-37))
 
 
 @parallel

@@ -32,7 +32,8 @@ class LayerOptions:
     smooth: float = 0.0         # Darknet reads it and ignores it outside its GPU build
 
     IGNORED = ()    # keys that Darknet knows and that have no effect there
-    LATER = ()      # keys that minidarknet does not support yet
+    # Keys that minidarknet does not support yet.
+    LATER = ("truth", "numload", "dontloadscales", "dont_update", "burnin_update", "train_only_bn")
     CHOICES = {}    # key -> the allowed values
     LATER_CHOICES = {}  # key -> values that minidarknet does not support yet
 
@@ -88,6 +89,7 @@ class Buffer:
     def __init__(self, dtype=np.float32):
         self.dtype = np.dtype(dtype)
         self._bytes = np.zeros(0, np.uint8)
+        self.frame = None  # the last view with its margin
 
     def view(self, shape, margin=0):
         """The inner (b, h, w, c) view with `margin` zero pixels on every side; the contents inside are undefined."""
@@ -97,7 +99,7 @@ class Buffer:
         if self._bytes.size < size + self.ALIGNMENT:
             self._bytes = np.zeros(size + self.ALIGNMENT, np.uint8)
         start = -self._bytes.ctypes.data % self.ALIGNMENT
-        frame = self._bytes[start:start + size].view(self.dtype).reshape(framed)
+        self.frame = frame = self._bytes[start:start + size].view(self.dtype).reshape(framed)
         inner = frame[:, margin:margin + h, margin:margin + w]
         if margin:
             frame[:, :margin] = frame[:, margin + h:] = 0

@@ -1,4 +1,4 @@
-"""[convolutional]: cross-correlation, then batch norm or bias, then activation (Darknet: src/convolutional_layer.c)."""
+"""[convolutional]: cross-correlation, batch norm or bias, activation (Darknet: src/convolutional_layer.c)."""
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ class ConvolutionalOptions(LayerOptions):
     dot: int = 0                    # never used
 
     IGNORED = ("dot",)
-    LATER = ("stride_x", "stride_y", "antialiasing", "share_index", "numload", "dontloadscales")
+    LATER = ("stride_x", "stride_y", "antialiasing", "share_index")
     CHOICES = {"activation": ACTIVATIONS, "batch_normalize": (0, 1), "binary": (0,), "xnor": (0,), "flipped": (0,),
                "dilation": (1,)}
     LATER_CHOICES = {"activation": LATER_ACTIVATIONS, "batch_normalize": (2,), "binary": (1,), "xnor": (1,),
@@ -136,4 +136,5 @@ class Convolutional(Layer):
             self.ops.bias_backward(grad, self.grad_bias)
         self.ops.convolutional_backward_weight(x, grad, self.grad_weight, o.stride, self.pad, o.groups)
         for _, source, accumulate in self.source_grads():
-            self.ops.convolutional_backward_data(grad, self.weight, source.grad, o.stride, self.pad, o.groups, accumulate)
+            self.ops.convolutional_backward_data(grad, self.weight, source.grad, o.stride, self.pad, o.groups,
+                                               accumulate)

@@ -32,7 +32,7 @@ class Dropout(Layer):
 
     def forward(self, run):
         p = self.options.probability if run.train else 0.0
-        self.scale = self.dtype.type(1 / (1 - p))
+        self.scale = 1 / (1 - p)
         self.keep[...] = 1 if p == 0 else run.rng.random(self.keep.shape, dtype="float32") >= p
         self.ops.dropout_forward(self.sources[0].out, self.keep, self.scale, self.out)
 

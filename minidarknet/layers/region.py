@@ -122,8 +122,8 @@ class Region(Layer):
         used = ~((w <= 0) | (h <= 0))
         for wrong, what in (
                 (~np.isfinite(truth).all(axis=2), "is not finite"),
-                ((x < 0) | (x > 1) | (y < 0) | (y > 1), "has its centre outside the picture: x and y are fractions, 0..1"),
-                ((w > 1.001) | (h > 1.001), "is larger than the picture: w and h are fractions, 0..1"),
+                ((x < 0) | (x > 1) | (y < 0) | (y > 1), "has its centre outside the picture: x, y are fractions, 0..1"),
+                ((w > 1.001) | (h > 1.001), "is larger than the picture: w, h are fractions, 0..1"),
                 ((kind < 0) | (kind >= classes) | (kind % 1 != 0),
                  f"has no class of this network: classes={classes}, so they are numbered 0..{classes - 1}")):
             found = np.argwhere(used & wrong)

@@ -1,4 +1,4 @@
-"""[reorg]: the paper's passthrough in the order of Darknet's code, which is not space-to-depth (Darknet: src/reorg_layer.c)."""
+"""[reorg]: the paper's passthrough in Darknet's own order, not space-to-depth (Darknet: src/reorg_layer.c)."""
 from dataclasses import dataclass
 
 from minidarknet.layers.base import Layer, LayerOptions, Misfit

@@ -11,7 +11,7 @@ class RouteOptions(LayerOptions):
     layers: tuple[int, ...] = ()  # which layers, in this order; negative numbers count back from this section
 
     REQUIRED = ("layers",)
-    LATER = ("groups", "group_id")
+    LATER = {"groups": "1", "group_id": None}
 
 
 class Route(Layer):

@@ -1,0 +1,30 @@
+"""RUN: the operations that dominate the time, a register of numbers at a time, in float32; the rest are the kernels.
+
+The names are those of `kernels`, which says what each function means and holds this package to it in the tests.
+Activations lie in frames of zeros (FRAMED): a padded convolution reads outside the picture and finds nothing there.
+With the JIT switched off (NUMBA_DISABLE_JIT=1) there are no registers, and every function is the kernel's.
+"""
+import numba
+
+from minidarknet.kernels import *
+from minidarknet.kernels import __all__ as _kernels
+
+if not numba.config.DISABLE_JIT:
+    from minidarknet.engine.activations import activation_backward, activation_forward
+    from minidarknet.engine.batchnorm import batchnorm_backward, batchnorm_forward, batchnorm_statistics
+    from minidarknet.engine.bias import bias_backward, bias_forward
+    from minidarknet.engine.convolutional import (
+        convolutional_backward_data,
+        convolutional_backward_weight,
+        convolutional_forward,
+    )
+    from minidarknet.engine.maxpool import maxpool_backward, maxpool_forward
+    from minidarknet.engine.sgd import sgd_update
+
+FRAMED = True  # layers give these functions pictures inside margins of zeros
+
+__all__ = [  # noqa: PLE0604 (names of kernels, which are strings)
+    *_kernels, "activation_backward", "activation_forward", "batchnorm_backward", "batchnorm_forward",
+    "batchnorm_statistics", "bias_backward", "bias_forward", "convolutional_backward_data",
+    "convolutional_backward_weight", "convolutional_forward", "maxpool_backward", "maxpool_forward", "sgd_update",
+]

@@ -1,0 +1,91 @@
+"""How the engine sees arrays: addresses and strides; and the working memory that it keeps between calls.
+
+Numba compiles a function anew for every kind of array it is given (whole, inner view, read-only ...). The engine's
+functions take addresses and strides instead, so that each is compiled once.
+"""
+import threading
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from minidarknet.engine.vector import FLOAT
+from minidarknet.kernels._jit import jit
+
+ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
+
+
+class Picture(NamedTuple):
+    """A (b, h, w, c) float32 array: where it begins (bytes) and its strides (in numbers; 1 from channel to channel).
+
+    Also used for a part of one: every second pixel, or shifted into the margin of a frame.
+    """
+
+    address: int
+    b: int
+    h: int
+    w: int
+    c: int
+    image: int
+    row: int
+    pixel: int
+
+    def moved(self, rows, columns):
+        """The same, beginning `rows` pixels further down and `columns` to the right (both may be negative)."""
+        return self._replace(address=self.address + FLOAT * (rows * self.row + columns * self.pixel))
+
+
+def address_of(array):
+    """Address of the first number of a float32 `array`. Raises TypeError for another dtype."""
+    if array.dtype != np.float32:
+        raise TypeError(f"the engine computes in float32, not {array.dtype}: use backend=\"kernels\"")
+    return array.__array_interface__["data"][0]
+
+
+def picture(array):
+    """The Picture of a (b, h, w, c) float32 array whose channels lie side by side. Raises TypeError for any other."""
+    image, row, pixel, channel = (stride // FLOAT for stride in array.strides)
+    if channel != 1 and array.shape[3] != 1:
+        raise TypeError("the engine needs the channels of a pixel side by side in memory")
+    return Picture(address_of(array), *array.shape, image, row, pixel)
+
+
+@jit
+def row_address(p, row):
+    """Address of row `row` (int) of the Picture `p`, its rows being numbered through all pictures."""
+    return p.address + FLOAT * (row // p.h * p.image + row % p.h * p.row)
+
+
+class Scratch(NamedTuple):
+    """Working memory of the threads of one call: `address` (bytes) of thread 0's, and from thread to thread `step`."""
+
+    address: int
+    step: int
+
+
+_kept = threading.local()  # one set per Python thread: two networks may compute at the same time
+
+
+def _reserve(size):
+    """Offset in this thread's memory of `size` bytes, aligned. The next call gets the same bytes; they only grow."""
+    needed = size + ALIGNMENT
+    if getattr(_kept, "memory", None) is None or _kept.memory.size < needed:
+        _kept.memory = np.empty(needed, np.uint8)
+    return -_kept.memory.__array_interface__["data"][0] % ALIGNMENT
+
+
+def scratch(size, shared=0):
+    """A Scratch of at least `size` bytes per thread, and the address of `shared` bytes for all of them; both aligned."""
+    # An odd number of cache lines: equal places of two threads must not compete for the same cache set.
+    step = (-(-size // ALIGNMENT) | 1) * ALIGNMENT
+    own = step * numba.config.NUMBA_NUM_THREADS
+    start = _reserve(own + shared)
+    start += _kept.memory.__array_interface__["data"][0]
+    return Scratch(start, step), start + own
+
+
+def doubles(*shape):
+    """A float64 array of `shape` in the working memory, of undefined contents, good until the engine's next call."""
+    size = 8 * int(np.prod(shape))
+    start = _reserve(size)
+    return _kept.memory[start:start + size].view(np.float64).reshape(shape)

@@ -1,0 +1,236 @@
+"""A handful of float32 numbers at once: the smallest SIMD type that does what the engine needs.
+
+    memory   | a0 a1 a2 a3 ... | a16 ...        v = load(address, left)        the lanes beyond `left` are 0
+                 \\  |  |  /
+    register   [ a0 a1 a2 a3 ... ]              v * w + u, maximum, where_greater: all lanes in one instruction
+
+The width is the processor's: 16 lanes with AVX-512, 8 with AVX2, else 4 (SSE, Arm's NEON). Addresses are bytes, as
+integers. Nothing here checks a bound.
+"""
+import operator
+
+import numpy as np
+from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
+from numba import config, types
+from numba.extending import intrinsic, models, overload, register_model
+
+from minidarknet.kernels._jit import jit
+
+
+def has_feature(name):
+    """Whether Numba compiles for a processor with the feature `name` (str, LLVM's spelling, such as "avx512f").
+
+    NUMBA_CPU_NAME and NUMBA_CPU_FEATURES can turn features down, which is how the tests try other machines.
+    """
+    if config.CPU_FEATURES is not None:
+        return f"+{name}" in config.CPU_FEATURES.split(",")
+    return bool(get_host_cpu_features().get(name, False))
+
+
+LANES = 16 if has_feature("avx512f") else 8 if has_feature("avx2") else 4  # float32 numbers per register
+# How many such registers there are: 32 with AVX-512 and on 64-bit Arm ("neon"), else 16.
+REGISTERS = 32 if has_feature("avx512f") or has_feature("neon") else 16
+FLOAT = 4  # bytes
+ZERO = np.float32(0)  # a plain 0.0 would be a float64
+
+LANE = ir.FloatType()
+REGISTER = ir.VectorType(LANE, LANES)
+INTEGERS = ir.VectorType(ir.IntType(32), LANES)
+FUSE = ("contract",)  # a * b + c may become one fused instruction; nothing else may be rearranged
+
+
+class VectorType(types.Type):
+    """Numba's name for LANES float32 numbers in a register."""
+
+    def __init__(self):
+        super().__init__(name=f"Vector({LANES} x float32)")
+
+
+vector = VectorType()
+
+
+@register_model(VectorType)
+class VectorModel(models.PrimitiveModel):
+    """How LLVM holds a VectorType: as <LANES x float>."""
+
+    def __init__(self, manager, numba_type):
+        super().__init__(manager, numba_type, REGISTER)
+
+
+def spread(builder, value, register=REGISTER):
+    """LLVM code: a register whose lanes all hold `value`."""
+    lane_0 = builder.insert_element(ir.Constant(register, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(lane_0, ir.Constant(register, ir.Undefined), ir.Constant(INTEGERS, [0] * LANES))
+
+
+def _lanes_before(builder, left):
+    """LLVM code: which lanes have an index below `left` (an intp, below 2^31)."""
+    left = spread(builder, builder.trunc(left, ir.IntType(32)), INTEGERS)
+    return builder.icmp_signed("<", ir.Constant(INTEGERS, list(range(LANES))), left)
+
+
+def _masked(builder, name, result, arguments):
+    """LLVM code: call the masked load or store `name`."""
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    module = builder.module
+    function = module.globals.get(name) or ir.Function(module, kind, name)
+    return builder.call(function, arguments)
+
+
+@intrinsic
+def load_all(typing_context, address):
+    """LANES float32 numbers from `address` (intp, bytes; any alignment)."""
+    def generate(context, builder, signature, arguments):
+        return builder.load(builder.inttoptr(arguments[0], REGISTER.as_pointer()), align=FLOAT)
+    return vector(types.intp), generate
+
+
+@intrinsic
+def store_all(typing_context, address, value):
+    """Write the vector `value` to `address` (intp, bytes; any alignment)."""
+    def generate(context, builder, signature, arguments):
+        builder.store(arguments[1], builder.inttoptr(arguments[0], REGISTER.as_pointer()), align=FLOAT)
+        return context.get_dummy_value()
+    return types.void(types.intp, vector), generate
+
+
+@intrinsic
+def _load_some(typing_context, address, left):
+    """The first `left` lanes from `address`, the others 0."""
+    def generate(context, builder, signature, arguments):
+        pointer = builder.inttoptr(arguments[0], REGISTER.as_pointer())
+        mask = _lanes_before(builder, arguments[1])
+        zeros = ir.Constant(REGISTER, [0.0] * LANES)
+        return _masked(builder, f"llvm.masked.load.v{LANES}f32.p0", REGISTER,
+                       [pointer, ir.Constant(ir.IntType(32), FLOAT), mask, zeros])
+    return vector(types.intp, types.intp), generate
+
+
+@intrinsic
+def _store_some(typing_context, address, value, left):
+    """Write the first `left` lanes of `value` to `address`."""
+    def generate(context, builder, signature, arguments):
+        pointer = builder.inttoptr(arguments[0], REGISTER.as_pointer())
+        mask = _lanes_before(builder, arguments[2])
+        _masked(builder, f"llvm.masked.store.v{LANES}f32.p0", ir.VoidType(),
+                [arguments[1], pointer, ir.Constant(ir.IntType(32), FLOAT), mask])
+        return context.get_dummy_value()
+    return types.void(types.intp, vector, types.intp), generate
+
+
+@jit
+def load(address, left):
+    """The next min(left, LANES) float32 numbers from `address` (bytes); the other lanes are 0."""
+    return load_all(address) if left >= LANES else _load_some(address, left)
+
+
+@jit
+def store(address, value, left):
+    """Write the first min(left, LANES) lanes of the vector `value` to `address` (bytes)."""
+    if left >= LANES:
+        store_all(address, value)
+    else:
+        _store_some(address, value, left)
+
+
+@intrinsic
+def splat(typing_context, value):
+    """A vector whose lanes all hold `value` (float32)."""
+    def generate(context, builder, signature, arguments):
+        return spread(builder, arguments[0])
+    return vector(types.float32), generate
+
+
+@intrinsic
+def splat_bits(typing_context, value):
+    """A vector whose lanes all hold the 32 bits of `value` (int32): for moving and comparing, not for arithmetic."""
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(spread(builder, arguments[0], INTEGERS), REGISTER)
+    return vector(types.int32), generate
+
+
+@intrinsic
+def where_greater(typing_context, a, b, yes, no):
+    """Lane by lane: yes where a > b, else no (also where a or b is NaN). All four are vectors."""
+    def generate(context, builder, signature, arguments):
+        a, b, yes, no = arguments
+        return builder.select(builder.fcmp_ordered(">", a, b), yes, no)
+    return vector(vector, vector, vector, vector), generate
+
+
+@intrinsic
+def where_same_bits(typing_context, a, b, yes, no):
+    """Lane by lane: yes where a and b hold the same 32 bits, else no. All four are vectors."""
+    def generate(context, builder, signature, arguments):
+        a, b, yes, no = arguments
+        same = builder.icmp_signed("==", builder.bitcast(a, INTEGERS), builder.bitcast(b, INTEGERS))
+        return builder.select(same, yes, no)
+    return vector(vector, vector, vector, vector), generate
+
+
+@intrinsic
+def add_product(typing_context, address, a, b):
+    """Add the products of the LANES lanes of a and b, taken in float64, to the LANES float64 numbers at `address`."""
+    def generate(context, builder, signature, arguments):
+        doubles = ir.VectorType(ir.DoubleType(), LANES)
+        pointer = builder.inttoptr(arguments[0], doubles.as_pointer())
+        a, b = (builder.fpext(value, doubles) for value in arguments[1:])
+        total = builder.fadd(builder.load(pointer, align=8), builder.fmul(a, b))
+        builder.store(total, pointer, align=8)
+        return context.get_dummy_value()
+    return types.void(types.intp, vector, vector), generate
+
+
+def _arithmetic(symbol, instruction):
+    """Make `symbol` (of the operator module) work between two vectors."""
+    @intrinsic
+    def combine(typing_context, a, b):
+        def generate(context, builder, signature, arguments):
+            return getattr(builder, instruction)(*arguments, flags=FUSE)
+        return vector(vector, vector), generate
+
+    @overload(symbol)
+    def _(a, b):
+        if isinstance(a, VectorType) and isinstance(b, VectorType):
+            return lambda a, b: combine(a, b)
+
+
+_arithmetic(operator.add, "fadd")
+_arithmetic(operator.sub, "fsub")
+_arithmetic(operator.mul, "fmul")
+
+
+@intrinsic
+def write_integer(typing_context, address, value):
+    """Write `value` (intp, 64 bits on every machine we know) to `address` (intp, bytes)."""
+    def generate(context, builder, signature, arguments):
+        builder.store(arguments[1], builder.inttoptr(arguments[0], arguments[1].type.as_pointer()))
+        return context.get_dummy_value()
+    return types.void(types.intp, types.intp), generate
+
+
+@intrinsic
+def read_integer(typing_context, address):
+    """The intp at `address` (intp, bytes)."""
+    def generate(context, builder, signature, arguments):
+        return builder.load(builder.inttoptr(arguments[0], arguments[0].type.as_pointer()))
+    return types.intp(types.intp), generate
+
+
+@intrinsic
+def read_number(typing_context, address):
+    """The float32 number at `address` (intp, bytes)."""
+    def generate(context, builder, signature, arguments):
+        return builder.load(builder.inttoptr(arguments[0], LANE.as_pointer()))
+    return types.float32(types.intp), generate
+
+
+@intrinsic
+def write_number(typing_context, address, value):
+    """Write `value` (float32) to `address` (intp, bytes)."""
+    def generate(context, builder, signature, arguments):
+        builder.store(arguments[1], builder.inttoptr(arguments[0], LANE.as_pointer()))
+        return context.get_dummy_value()
+    return types.void(types.intp, types.float32), generate
+

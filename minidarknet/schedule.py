@@ -1,0 +1,34 @@
+"""What a training will do: the cfg's own schedule, a short one for the sample set, or one to memorise a few pictures.
+
+Each function gives overrides of the cfg, so that model.cfg in the run folder tells the whole schedule.
+"""
+SHORT_MINUTES = 10    # a run on the sample set without limits takes no longer
+SHORT_SHARE = 0.8     # of them for updates; the rest is for validation, pictures and a busy machine
+MANY_UPDATES = 800    # a short schedule lowers the batch until it makes at least this many updates
+OVERFIT_BATCH = 8
+OVERFIT_BURN_IN = 100
+
+
+def overfit(options, pictures):
+    """Overrides to learn `pictures` (int) pictures by heart at a constant rate. options: NetOptions."""
+    return {"net.batch": min(OVERFIT_BATCH, pictures), "net.subdivisions": 1, "net.policy": "constant",
+            "net.burn_in": min(options.burn_in, OVERFIT_BURN_IN)}
+
+
+def short(options, seconds):
+    """Overrides that fit a training into SHORT_MINUTES; {} where the cfg's own schedule fits.
+
+    options: NetOptions. seconds: measured time for one mini-batch of batch // subdivisions pictures.
+    The rate falls to a tenth after 60 % and to a hundredth after 85 % of the updates.
+    """
+    mini = options.batch // options.subdivisions
+    mini_batches = SHORT_SHARE * SHORT_MINUTES * 60 / seconds
+    if 0 < options.max_batches * options.subdivisions <= mini_batches:
+        return {}
+    subdivisions = options.subdivisions
+    while subdivisions > 1 and mini_batches / subdivisions < MANY_UPDATES:
+        subdivisions //= 2
+    updates = max(int(mini_batches / subdivisions), 10)
+    return {"net.batch": mini * subdivisions, "net.subdivisions": subdivisions, "net.max_batches": updates,
+            "net.burn_in": min(options.burn_in, updates // 10), "net.policy": "steps",
+            "net.steps": f"{updates * 6 // 10},{updates * 85 // 100}", "net.scales": ".1,.1"}

@@ -1,0 +1,117 @@
+"""The bundled cfgs against what is known of Darknet's: layers, parameters, work, schedules."""
+import pytest
+
+from minidarknet import info, parser, paths
+from minidarknet.netoptions import NetOptions
+from minidarknet.network import Network
+from minidarknet.weights_misfit import KNOWN
+
+# layers, parameters in the file, GFLOP at the cfg's size, width
+FACTS = {
+    "yolov2": (32, 50983561, 62.94, 608),
+    "yolov2-voc": (32, 50676061, 29.36, 416),
+    "yolov2-tiny": (16, 11237145, 5.41, 416),
+    "yolov2-tiny-voc": (16, 15867885, 6.97, 416),
+    "darknet19": (26, 20856776, 7.29, 256),
+    "darknet19_448": (26, 20856776, 22.33, 448),
+    "tiny": (22, 1046488, 0.98, 224),
+}
+CFGS = [name for name in paths.bundled() if name.endswith(".cfg")]
+
+
+def numbers_in_file(cfg):
+    """How many numbers the .weights file holds, counted from the text of the cfg alone."""
+    channels, total = [], 0
+    before = int(cfg.net.get("channels"))
+    for i, section in enumerate(cfg.layers):
+        if section.name == "convolutional":
+            f, k = int(section.get("filters")), int(section.get("size"))
+            total += f * (1 + 3 * int(section.get("batch_normalize", 0)) + k * k * before)
+            before = f
+        elif section.name == "route":
+            before = sum(channels[i + int(n)] for n in section.get("layers").split(","))
+        elif section.name == "reorg":
+            before *= int(section.get("stride")) ** 2
+        channels.append(before)
+    return total
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_facts(name):
+    layers, parameters, gflop, width = FACTS[name]
+    cfg = parser.read(f"cfg/{name}.cfg")
+    assert len(cfg.layers) == layers
+    assert numbers_in_file(cfg) == parameters
+    assert cfg.net.get("width") == cfg.net.get("height") == str(width)
+    assert name in KNOWN[parameters]
+    totals = info.totals(Network.from_cfg(f"cfg/{name}.cfg", initialise=False))
+    assert totals["parameters"] == parameters
+    assert totals["weights_bytes"] == 20 + 4 * parameters
+    assert totals["gflop"] == pytest.approx(gflop, abs=.006)
+
+
+@pytest.mark.parametrize("name", CFGS)
+def test_every_bundled_cfg_builds_without_a_warning(name, capsys):
+    net = Network.from_cfg(f"cfg/{name}", initialise=False)
+    assert net.cfg.warnings == [] and capsys.readouterr().err == ""
+    assert net.cfg.text.startswith("# ") and net.cfg.text.isascii()
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_training_values(name):
+    cfg = parser.read(f"cfg/{name}.cfg")
+    o = parser.typed(cfg, cfg.net, NetOptions)
+    assert (o.batch, o.subdivisions, o.momentum, o.decay) == (64, 8, .9, .0005)
+
+
+@pytest.mark.parametrize("name, values", [
+    ("yolov2", {"policy": "steps", "burn_in": 1000, "max_batches": 500200,
+              "steps": (400000, 450000), "scales": (.1, .1)}),
+    ("yolov2-tiny", {"policy": "steps", "burn_in": 1000, "max_batches": 500200,
+              "steps": (400000, 450000), "scales": (.1, .1)}),
+    ("yolov2-voc", {"policy": "steps", "burn_in": 1000, "max_batches": 80200,
+              "steps": (40000, 60000), "learning_rate": .001}),
+    ("yolov2-tiny-voc", {"burn_in": 0, "max_batches": 40200,
+              "steps": (-1, 100, 20000, 30000), "scales": (.1, 10, .1, .1)}),
+    ("darknet19", {"policy": "poly", "learning_rate": .1, "power": 4, "max_batches": 800000, "burn_in": 1000,
+              "min_crop": 128}),
+    ("darknet19_448", {"policy": "poly", "learning_rate": .001, "power": 4, "max_batches": 100000, "max_crop": 512}),
+    ("tiny", {"policy": "poly", "learning_rate": .1, "max_batches": 1600000, "max_crop": 320,
+              "angle": 7, "aspect": .75}),
+])
+def test_schedules(name, values):
+    cfg = parser.read(f"cfg/{name}.cfg")
+    options = parser.typed(cfg, cfg.net, NetOptions)
+    assert {key: getattr(options, key) for key in values} == values
+
+
+@pytest.mark.parametrize("name, first, last, rescore, jitter", [
+    ("yolov2", .57273, 9.16828, 1, .3), ("yolov2-tiny", .57273, 9.16828, 0, .2),
+    ("yolov2-voc", 1.3221, 10.0071, 1, .3), ("yolov2-tiny-voc", 1.08, 10.52, 1, .2),
+])
+def test_heads(name, first, last, rescore, jitter):
+    o = Network.from_cfg(f"cfg/{name}.cfg", initialise=False).head.options
+    assert (o.anchors[0], o.anchors[-1], len(o.anchors)) == (first, last, 10)
+    assert (o.rescore, o.jitter, o.softmax, o.bias_match, o.thresh, o.object_scale) == (rescore, jitter, 1, 1, .6, 5)
+    assert (o.noobject_scale, o.class_scale, o.coord_scale, o.random) == (1, 1, 1, 1)
+
+
+def test_yolov2_joins_fine_and_coarse_features():
+    net = Network.from_cfg("cfg/yolov2-voc.cfg", initialise=False)
+    assert [source.index for source in net.layers[25].sources] == [16]
+    assert net.layers[16].shape == (26, 26, 512) and net.layers[27].shape == (13, 13, 256)
+    assert [source.index for source in net.layers[28].sources] == [27, 24]
+
+
+def test_the_small_net_is_small():
+    net = Network.from_cfg("cfg/yolov2-nano.cfg", initialise=False)
+    totals = info.totals(net)
+    assert net.input.shape == (224, 224, 3) and net.classes == 12
+    assert .3e6 <= totals["parameters"] <= .6e6 and totals["gflop"] <= .6
+
+
+@pytest.mark.parametrize("name, count, first, last", [("voc", 20, "aeroplane", "tvmonitor"),
+                                                      ("coco", 80, "person", "toothbrush")])
+def test_names(name, count, first, last):
+    names = paths.resolve(f"cfg/{name}.names").read_text().split("\n")
+    assert names.pop() == "" and len(set(names)) == count and (names[0], names[-1]) == (first, last)

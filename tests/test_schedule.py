@@ -1,0 +1,39 @@
+"""Short schedules and memorising."""
+import pytest
+
+from minidarknet import parser, schedule
+from minidarknet.netoptions import NetOptions
+from minidarknet.optimizer import learning_rate
+
+BIG = NetOptions(width=416, height=416, channels=3, batch=64, subdivisions=8, max_batches=500200, burn_in=1000,
+                 policy="steps", steps=(400000,), scales=(.1,), learning_rate=.001)
+
+
+def applied(changes):
+    text = "[net]\nwidth=8\nheight=8\nchannels=3\nbatch=64\nsubdivisions=8\nlearning_rate=.001\n[convolutional]\n"
+    cfg = parser.override(parser.parse(text), changes)
+    return parser.typed(cfg, cfg.net, NetOptions)
+
+
+@pytest.mark.parametrize("seconds", [.01, .1, .5, 2, 30])
+def test_the_short_schedule_fits_into_its_minutes(seconds):
+    options = applied(schedule.short(BIG, seconds))
+    assert options.max_batches * options.subdivisions * seconds <= max(schedule.SHORT_MINUTES * 60, 10 * seconds)
+    assert options.batch // options.subdivisions == 8
+    assert options.burn_in <= options.max_batches / 10
+    rates = [learning_rate(options, b) for b in (options.max_batches // 2, options.max_batches)]
+    assert rates == pytest.approx([.001, .00001])
+
+
+def test_a_schedule_that_fits_is_left_alone():
+    assert schedule.short(NetOptions(width=8, height=8, channels=3, batch=8, max_batches=100), .1) == {}
+
+
+def test_an_endless_schedule_is_shortened():
+    assert schedule.short(NetOptions(width=8, height=8, channels=3, batch=8), .1)["net.max_batches"] > 0
+
+
+def test_overfit_is_constant_and_small():
+    options = applied(schedule.overfit(BIG, 16))
+    assert (options.batch, options.subdivisions, options.policy, options.burn_in) == (8, 1, "constant", 100)
+    assert applied(schedule.overfit(BIG, 3)).batch == 3
