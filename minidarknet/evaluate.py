@@ -85,9 +85,12 @@ def detections(net, data, thresh=THRESH, nms=NMS, quiet=False, problems=None, re
     return found
 
 
-def score(net, data, quiet=True, reader=None):
-    """Score `net` on a Dataset in the standard way (confidence > .005, NMS .45): metrics.Evaluation."""
-    return evaluate_detections(detections(net, data, quiet=quiet, reader=reader), data.examples, data.names)
+def score(net, data, reader=None):
+    """Score `net` on a Dataset in the standard way (confidence > .005, NMS .45): metrics.Evaluation.
+
+    reader: as in `detections`.
+    """
+    return evaluate_detections(detections(net, data, quiet=True, reader=reader), data.examples, data.names)
 
 
 def in_classes_of(net, data):

@@ -4,7 +4,8 @@ from importlib import import_module
 
 import numpy as np
 
-from minidarknet import parser, weights as weights_file
+from minidarknet import parser
+from minidarknet import weights as weights_file
 from minidarknet.layers import LAYERS, Input, Misfit, Run
 from minidarknet.names import names_beside
 from minidarknet.netoptions import NetOptions
@@ -164,7 +165,7 @@ class Network:
         thresh: least objectness * class probability. nms: IoU above which the lesser box of a class is dropped.
         resize: "letterbox" or "stretch"; default `resize_mode`. Raises UsageError for a classifier, DataError.
         """
-        from minidarknet.data import pictures      # the one import upstairs: a convenience
+        from minidarknet.data import pictures  # the one import upstairs: a convenience
         from minidarknet.detections import region_detections
         from minidarknet.errors import UsageError
         head = self.head

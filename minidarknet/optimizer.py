@@ -7,6 +7,8 @@ import numpy as np
 def learning_rate(options, update, seed=0):
     """The rate (float) of update number `update` (1 is the first) under the policy of the [net] section.
 
+    options: NetOptions. update: int. seed: int, for policy random alone.
+
     While update < burn_in: learning_rate * (update / burn_in) ** power. After it, with b = update:
     constant: lr. step: lr * scale^(b // step). steps: lr times every scales[i] with steps[i] <= b. exp: lr * gamma^b.
     poly: lr * (1 - b / max_batches)^power. sigmoid: lr / (1 + e^(gamma * (b - step))). random: lr * U(0, 1)^power,

@@ -92,7 +92,10 @@ class RunFolder:
 
 
 def new_folder(out, stem, parent="runs/train"):
-    """The folder of a new run: `out` where given, else PARENT/STEM, STEM-2, ... Raises UsageError where a run is in `out`."""
+    """The folder of a new run: `out` where given, else PARENT/STEM, STEM-2, ...
+
+    Raises UsageError where `out` holds a run already.
+    """
     if out is not None:
         folder = RunFolder(out)
         if folder.path.exists() and not folder.path.is_dir():

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from minidarknet import cli, parser, runs, schedule, weights
-from minidarknet.errors import CfgError, UsageError
+from minidarknet.errors import CfgError, DataError, UsageError
 from minidarknet.netoptions import NetOptions
 
 LEGEND = """what the columns of metrics.csv and the progress bar mean
@@ -135,6 +135,9 @@ class Session:
         else:
             self.training = annotations.load(args.data, args.train_split, classes, args.limit)
             self.validation = annotations.load(args.data, args.val_split, classes, args.limit)
+        if not self.training.counts.sum():
+            raise DataError(f"{self.training.name}, {args.train_split}: no object in {len(self.training)} pictures; "
+                            "there is nothing to learn (python -m minidarknet.check says what was left out and why)")
         for data in {id(d): d for d in (self.training, self.validation)}.values():
             for problem in data.problems[:10]:
                 say(f"warning: {problem}")

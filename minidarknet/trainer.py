@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from minidarknet import viz, weights
 from minidarknet.data import pictures
+from minidarknet.data.loader import Reader
 from minidarknet.errors import DivergedError
 from minidarknet.evaluate import score
 
@@ -23,7 +24,7 @@ PROBES = 6                  # validation pictures whose predictions are drawn at
 class Trainer:
     """Trains `net` and fills a run folder.
 
-    loader: data.loader.Loader over mini-batches. size_of_step: step -> (w, h). validation: data set or None.
+    loader: data.loader.Loader over mini-batches. size_of_step: step -> (w, h). validation: Dataset.
     folder: runs.RunFolder. limits: max_batches (updates in all, 0: none) and seconds (from now, None: none).
     """
 
@@ -33,6 +34,7 @@ class Trainer:
         self.start = time.monotonic()
         self.deadline = None if seconds is None else self.start + seconds
         self.quiet = quiet
+        self.reader = Reader(validation.examples, [])  # decoded pictures, kept from one validation to the next
         self.step, self.best_map, self.last_map = 0, -1.0, None
         self.base_size = net.input.shape[1::-1]
         self.validation_seconds = 0.0
@@ -150,7 +152,7 @@ class Trainer:
         began, size = time.monotonic(), self.net.input.shape[1::-1]
         if size != self.base_size:
             self.net.resize(self.base_size)
-        result = score(self.net, self.validation, quiet=True)
+        result = score(self.net, self.validation, reader=self.reader)
         self.last_map = result.map_voc07
         if row is not None:
             row["map_voc07"] = self.last_map

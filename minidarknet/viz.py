@@ -18,7 +18,7 @@ PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#C
 
 
 def class_colour(class_id):
-    """The fixed RGB colour (three ints 0..255) of a class: first Okabe-Ito's, then hues a golden angle apart."""
+    """The fixed RGB colour (three ints 0..255) of class `class_id`: Okabe-Ito's, then hues a golden angle apart."""
     if class_id < len(PALETTE):
         value = PALETTE[class_id]
         return tuple(int(value[i:i + 2], 16) for i in (1, 3, 5))
@@ -118,6 +118,7 @@ def training_batch(x, truth, names=(), columns=4):
     """A training batch with its boxes, as the network sees it: PIL.Image.
 
     x: (b, h, w, 3) float 0..1. truth: (b, t, 5) rows x y w h class, centre form in fractions; zero rows are skipped.
+    names: class names by id. columns: pictures per row.
     """
     size = np.array([x.shape[2], x.shape[1]] * 2)
     pictures = []
@@ -143,17 +144,16 @@ def grid_overlay(picture, grid, mark=None):
         row, column = mark
         draw.rectangle([xs[column], ys[row], xs[column + 1], ys[row + 1]], (230, 159, 0, 110))
     for width, colour in ((3, (0, 0, 0, 120)), (1, (255, 255, 255, 220))):
-        for x in xs[1:-1]:
-            draw.line([x, 0, x, h], colour, width)
-        for y in ys[1:-1]:
-            draw.line([0, y, w, y], colour, width)
+        for ends in [[x, 0, x, h] for x in xs[1:-1]] + [[0, y, w, y] for y in ys[1:-1]]:
+            draw.line(ends, colour, width)
     return Image.alpha_composite(image.convert("RGBA"), over).convert("RGB")
 
 
 def save_picture(picture, path, **options):
-    """Write a PIL image to `path` in one piece; the format follows the suffix, PNG without one.
+    """Write a PIL image to a file in one piece.
 
-    options: for Pillow's save, such as quality=95. Raises OSError where the folder cannot be written.
+    picture: PIL image. path: its suffix is the format, PNG without one. options: for Pillow's save, such as quality=95.
+    Raises OSError where the folder cannot be written or the format does not hold such a picture.
     """
     kind = Image.registered_extensions().get(Path(path).suffix.lower(), "PNG")
     with replacing(path) as file:
@@ -211,10 +211,11 @@ def _smooth(values, share=0.05):
 
 
 def loss_chart(metrics, path, title=None):
-    """Loss, learning rate and validation mAP over the steps of a run, one above the other, as a PNG file.
+    """Loss, learning rate and validation mAP over the steps of a run, one above the other, as the PNG file `path`.
 
     metrics: path of metrics.csv, or its rows as dicts with the columns step, loss, darknet_cost, learning_rate and
     map_voc07; empty values are skipped. The loss is drawn raw and smoothed, on a logarithmic axis if it falls far.
+    title: a line above it, or None.
     """
     from matplotlib import ticker
 
@@ -256,10 +257,11 @@ def loss_chart(metrics, path, title=None):
 
 
 def precision_recall_plot(curves, path, title=None):
-    """Precision over recall, one line per class, as a PNG file.
+    """Precision over recall, one line per class, as the PNG file `path`.
 
     curves: dict name -> (recall (n,), precision (n,), AP), all in 0..1, in the order of falling confidence; a class
     without detections (n = 0) has no line, one without truth (AP is NaN) no share in the mean.
+    title: default "mAP" and the mean.
     """
     figure = _figure(7.5, 5.2)
     axes = figure.subplots()
@@ -280,7 +282,7 @@ def precision_recall_plot(curves, path, title=None):
 
 
 def anchors_plot(anchors, shapes, path, unit="cells"):
-    """The widths and heights of all boxes of a data set, and the anchors among them, as a PNG file.
+    """The widths and heights of all boxes of a data set, and the anchors among them, as the PNG file `path`.
 
     anchors: (a, 2) widths and heights. shapes: (n, 2) of the boxes, in the same unit. unit: its name, for the axes.
     """
@@ -301,7 +303,7 @@ def anchors_plot(anchors, shapes, path, unit="cells"):
 def feature_maps(activations, columns=8, limit=32, title=None):
     """The first `limit` channels of a layer's output, each on its own grey scale: a matplotlib Figure.
 
-    activations: (h, w, c) float.
+    activations: (h, w, c) float. columns: maps per row. title: default how many there are.
     """
     activations = np.asarray(activations)
     shown = min(limit, activations.shape[2])

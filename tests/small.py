@@ -3,6 +3,8 @@ import os
 import subprocess
 import sys
 
+from minidarknet import Network
+
 TINY = """[net]
 batch=8
 subdivisions=2
@@ -70,3 +72,89 @@ def run(*arguments, cwd=None, env=None, timeout=300):
     """`python -m minidarknet ARGUMENTS` as a user runs it: subprocess.CompletedProcess with text output."""
     return subprocess.run([sys.executable, "-m", "minidarknet", *map(str, arguments)], capture_output=True, text=True,
                           cwd=cwd, env={**os.environ, **(env or {})}, timeout=timeout)
+
+
+BODY = """
+[net]
+batch=4
+subdivisions=2
+width=16
+height=16
+channels=3
+learning_rate=.01
+momentum=.9
+decay=.01
+
+[convolutional]
+batch_normalize=1
+filters=6
+size=3
+stride=1
+pad=1
+activation={activation}
+
+[maxpool]
+size=2
+stride=2
+
+[convolutional]
+batch_normalize=1
+filters=8
+size=3
+stride=1
+pad=1
+activation={activation}
+
+[convolutional]
+filters=4
+size=1
+stride=1
+pad=1
+activation=linear
+
+[route]
+layers=-2
+
+[convolutional]
+filters=4
+size=1
+activation=linear
+
+[reorg]
+stride=2
+
+[route]
+layers=3
+
+[maxpool]
+size=2
+stride=2
+
+[route]
+layers=-1,-3
+
+[maxpool]
+size=2
+stride=1
+
+[convolutional]
+filters=16
+size=1
+activation=linear
+"""
+REGION = """
+[region]
+anchors=1,1.5,2,.7
+classes=3
+num=2
+softmax=1
+bias_match=1
+rescore={rescore}
+object_scale=5
+thresh=.6
+"""
+
+
+def small_network(rescore=0, activation="linear", **kwargs):
+    """A small network with every layer of YOLOv2: passthrough, shared sources, stride-1 pooling, region head."""
+    return Network.from_string(BODY.format(activation=activation) + REGION.format(rescore=rescore), **kwargs)

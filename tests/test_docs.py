@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "minidarknet"
-UNNAMED = {"self", "cls", "argv", "args", "run", "shapes", "kwargs"}  # explained once, where they come from
+UNNAMED = {"self", "cls", "argv", "args", "run", "shapes", "kwargs", "typing_context"}
 
 
 def public(body, owner=""):
@@ -33,7 +33,7 @@ def inherited(name, path):
         "initialise", "source_indices", "margin", "grad_margin"}
 
 
-@pytest.mark.parametrize("path, name, node, inside", cases())
+@pytest.mark.parametrize("path, name, node, inside", list(cases()))
 def test_docstring(path, name, node, inside):
     doc = ast.get_docstring(node)
     if name and inherited(name, path):

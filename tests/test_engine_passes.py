@@ -140,7 +140,7 @@ def test_activation_of_a_part_of_a_wider_array(rng):
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 def test_maxpool(rng, shape, window):
     """Whole numbers, so that there are ties: the first maximum wins."""
-    size, stride, offset = window
+    stride = window[1]
     b, h, w, c = shape
     oh, ow = ((n - 1) // stride + 1 for n in (h, w))
     x = framed(np.round(rng.standard_normal(shape) * 2).astype(np.float32), 1)

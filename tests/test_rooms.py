@@ -109,9 +109,10 @@ def test_examples_are_very_short(path):
 
 def test_nothing_belongs_to_one_machine():
     absolute = re.compile(r"""["'\s(](/(work|farm|root|home/[a-z]+|tmp)/\S*)""")
-    files = [p for pattern in ("minidarknet/**/*", "tests/*.py", "examples/*", "notebooks/*", "benchmarks/*", "*.md",
-                               "*.cfg", "*.py", ".ci/*") for p in ROOT.glob(pattern)
-             if p.is_file() and p.suffix not in {".pyc", ".npz", ".png", ".jpg"}]
+    files = [p for folder in ("minidarknet", "tests", "examples", "notebooks", "benchmarks", ".ci")
+             for p in (ROOT / folder).rglob("*")] + list(ROOT.glob("*"))
+    text = {".py", ".md", ".cfg", ".ipynb", ".names", ".data", ".txt", ""}
+    files = [p for p in files if p.is_file() and p.suffix in text and "__pycache__" not in p.parts]
     for path in files:
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
             if path.name != Path(__file__).name:

@@ -190,7 +190,7 @@ def test_pretrained_layers_start_a_new_count(tmp_path, drawn, tiny_cfg):
 
 @pytest.mark.parametrize("more, code, words", [
     (["--set", "net.bach=8"], 2, "batch"),
-    (["--set", "region.classes=13"], 2, "channels"),
+    (["--set", "convolutional[2].filters=50"], 2, "channels"),
     (["--data", "nowhere"], 3, "nowhere"),
     (["--train-split", "tarin"], 3, "tarin"),
     (["--weights", "nothing.weights"], 4, "nothing.weights"),

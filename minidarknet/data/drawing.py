@@ -210,7 +210,7 @@ def _iou(a, b):
 
 
 def lay_out(rng):
-    """Decide a picture's size and its objects, back to front: (w, h), [Placed]."""
+    """Decide a picture's size and its objects, back to front, by numpy Generator `rng`: (w, h), [Placed]."""
     size = _whole(rng, PICTURE_SIDE), _whole(rng, PICTURE_SIDE)
     top = np.zeros(size[::-1], np.int8)  # which object is seen at each pixel, counted from 1
     placed, areas = [], []

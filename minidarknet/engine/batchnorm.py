@@ -10,7 +10,7 @@ fixed runs of rows, so that neither the length of the sum nor the number of thre
 import numpy as np
 
 from minidarknet.engine.memory import address_of, doubles, picture, row_address
-from minidarknet.engine.vector import FLOAT, LANES, ZERO, add_product, load, splat, store
+from minidarknet.engine.vector import FLOAT, LANES, ZERO, add_product, load, read_number, splat, store
 from minidarknet.kernels._chunks import CHUNKS, add_chunks, chunk_rows
 from minidarknet.kernels._jit import jit, parallel, prange
 
@@ -18,15 +18,18 @@ ONE = np.float32(1)
 
 
 @jit
-def sum_row(start, p, left):
-    """Sum of one channel group over a row of the Picture p that begins at address `start`, `left` channels before its end."""
+def sum_row(start, p, left, centre):
+    """Sum of x - centre over a row of the Picture p: a vector.
+
+    start: address of the row's first channel of a group; left: channels from there to the last; centre: a vector.
+    """
     even, odd = splat(ZERO), splat(ZERO)  # two sums, because an addition takes several cycles
     step = FLOAT * p.pixel
     for ox in range(p.w // 2):
-        even = even + load(start + 2 * ox * step, left)
-        odd = odd + load(start + (2 * ox + 1) * step, left)
+        even = even + (load(start + 2 * ox * step, left) - centre)
+        odd = odd + (load(start + (2 * ox + 1) * step, left) - centre)
     if p.w % 2:
-        even = even + load(start + (p.w - 1) * step, left)
+        even = even + (load(start + (p.w - 1) * step, left) - centre)
     return even + odd
 
 
@@ -61,8 +64,9 @@ def _sum_products(start, p, grad_start, grad, left, centre):
 def _statistics(x, mean, variance, totals):
     """Mean and biased variance per channel; totals (CHUNKS, 3, >= c) float64: sums over rows of what stands below.
 
-    A row's scatter is taken around the row's own mean (its numbers are in the cache by then), so that nothing cancels:
-    sum (x - mean)^2 = sum over rows of (scatter + w * (row mean)^2) - M * mean^2, of which the last steps are float64.
+    Numbers count from `origin`, the batch's first pixel, and a row's scatter is taken around the row's own mean (its
+    numbers are in the cache by then), so that nothing cancels however far the mean lies from 0:
+    sum (x - mean)^2 = sum over rows of (scatter + w * (row mean)^2) - M * mean^2, the last steps in float64.
     """
     base, channels = totals.ctypes.data, totals.shape[2]
     for chunk in prange(CHUNKS):
@@ -72,8 +76,9 @@ def _statistics(x, mean, variance, totals):
         for row in range(first, last):
             start = row_address(x, row)
             for j in range(0, x.c, LANES):
-                row_mean = sum_row(start + FLOAT * j, x, x.c - j) * share
-                scatter = _sum_squares(start + FLOAT * j, x, x.c - j, row_mean)
+                origin = load(x.address + FLOAT * j, x.c - j)
+                row_mean = sum_row(start + FLOAT * j, x, x.c - j, origin) * share
+                scatter = _sum_squares(start + FLOAT * j, x, x.c - j, origin + row_mean)
                 total = base + 8 * (3 * chunk * channels + j)
                 add_product(total, row_mean, one)
                 add_product(total + 8 * channels, row_mean, row_mean)
@@ -82,8 +87,8 @@ def _statistics(x, mean, variance, totals):
     for channel in range(x.c):
         sums = add_chunks(totals[:, :, channel])
         centre = sums[0] / rows
-        spread = sums[2] / (rows * x.w) + sums[1] / rows - centre * centre
-        mean[channel], variance[channel] = centre, max(spread, 0.0)
+        mean[channel] = read_number(x.address + FLOAT * channel) + centre
+        variance[channel] = max(sums[2] / (rows * x.w) + sums[1] / rows - centre * centre, 0.0)
 
 
 @parallel
@@ -164,7 +169,7 @@ def batchnorm_statistics(x, mean, variance):
 def batchnorm_forward(x, mean, inverse, scale, bias, out):
     """Normalise, scale and shift: out = scale * (x - mean) * inverse + bias.
 
-    x (b, h, w, c) float32; mean, inverse, scale, bias (c,) float32; out (b, h, w, c) float32, *written*, may be x itself.
+    x (b, h, w, c) float32; mean, inverse, scale, bias (c,) float32; out (b, h, w, c) float32, *written*, may be x.
     Paper: arXiv 1502.03167, algorithm 1. Darknet: src/batchnorm_layer.c.
     """
     _normalise(picture(x), *map(address_of, (mean, inverse, scale, bias)), picture(out))
@@ -173,7 +178,8 @@ def batchnorm_forward(x, mean, inverse, scale, bias, out):
 def batchnorm_backward(x, mean, inverse, scale, grad_out, grad_scale, grad_bias, grad_x):
     """The exact gradient, through the batch's own mean and biased variance.
 
-    grad_bias += sum g,  grad_scale += sum g x_hat,  grad_x = scale * inverse * (g - sum g / M - x_hat * sum g x_hat / M)
+    grad_bias += sum g,  grad_scale += sum g x_hat,
+    grad_x = scale * inverse * (g - sum g / M - x_hat * sum g x_hat / M)
     with g = grad_out, x_hat = (x - mean) * inverse, M = b h w.
 
     x (b, h, w, c) float32, mean, inverse, scale (c,) float32: as in the forward pass; grad_out (b, h, w, c) float32;

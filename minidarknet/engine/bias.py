@@ -1,9 +1,9 @@
-"""The bias of a convolution without batch normalisation, in passes over memory (plain loops: kernels/convolutional.py)."""
+"""The bias of a convolution without batch normalisation, in passes over memory; see kernels/convolutional.py."""
 import numpy as np
 
 from minidarknet.engine.batchnorm import sum_row, whole_registers
 from minidarknet.engine.memory import address_of, doubles, picture, row_address
-from minidarknet.engine.vector import FLOAT, LANES, add_product, load, splat, store
+from minidarknet.engine.vector import FLOAT, LANES, ZERO, add_product, load, splat, store
 from minidarknet.kernels._chunks import CHUNKS, add_chunks, chunk_rows
 from minidarknet.kernels._jit import parallel, prange
 
@@ -32,7 +32,7 @@ def _sum(grad_out, grad_bias, totals):
             start = row_address(grad_out, row)
             for j in range(0, grad_out.c, LANES):
                 # forward: out = out + bias
-                plain = sum_row(start + FLOAT * j, grad_out, grad_out.c - j)
+                plain = sum_row(start + FLOAT * j, grad_out, grad_out.c - j, splat(ZERO))
                 add_product(base + 8 * (chunk * totals.shape[1] + j), plain, one)
     total = add_chunks(totals)
     for channel in range(grad_out.c):

@@ -8,15 +8,15 @@ x needs `pad` pixels of zero margin around it in memory, grad_out `k - 1 - pad` 
 """
 from minidarknet.engine.direct import convolve
 from minidarknet.engine.memory import address_of, picture
-from minidarknet.engine.microkernel import TAPS
 from minidarknet.engine.pack import Taps
 from minidarknet.engine.vector import FLOAT
 from minidarknet.engine.weight_gradient import weight_gradient
 
 
 def convolutional_forward(x, weight, out, stride, pad, groups):
-    """out[n, oy, ox, f] = sum over ky, kx, c of x[n, oy * stride + ky - pad, ox * stride + kx - pad, c] * weight[ky, kx, c, f].
+    """out[n, oy, ox, f] = sum over ky, kx, c of x[n, iy, ix, c] * weight[ky, kx, c, f].
 
+    with iy = oy * stride + ky - pad, ix alike.
     x (b, h, w, c) float32 in a margin of `pad` zero pixels; weight (k, k, c / groups, f) float32, C-contiguous; out
     (b, oh, ow, f) float32, *written*; stride, pad ints in pixels; groups int.
     Darknet: src/convolutional_layer.c.
@@ -36,12 +36,7 @@ def convolutional_backward_weight(x, grad_out, grad_weight, stride, pad, groups)
     Darknet: src/convolutional_layer.c.
     """
     k, _, cg, _ = grad_weight.shape
-    source = picture(x)
-    columns, inputs = k, cg
-    if groups == 1 and cg < TAPS and source.pixel == cg:
-        columns, inputs = 1, k * cg  # few channels: a kernel row's run of k * c numbers counts as one pixel's
-    weight_gradient(source.moved(-pad, -pad), picture(grad_out), address_of(grad_weight), k, columns, inputs, stride,
-                    groups)
+    weight_gradient(picture(x).moved(-pad, -pad), picture(grad_out), address_of(grad_weight), k, cg, stride, groups)
 
 
 def convolutional_backward_data(grad_out, weight, grad_x, stride, pad, groups, accumulate):
@@ -57,7 +52,7 @@ def convolutional_backward_data(grad_out, weight, grad_x, stride, pad, groups, a
     whole, source = picture(grad_x), picture(grad_out)
     for y in range(min(stride, whole.h)):
         for x in range(min(stride, whole.w)):
-            # The taps that pixel y of grad_x meets are (y + pad) % stride, + stride, + 2 stride ...; the last comes first.
+            # Pixel y of grad_x meets the taps (y + pad) % stride, + stride, + 2 stride ...; the last comes first.
             first_y, first_x = (y + pad) % stride, (x + pad) % stride
             rows, columns = (len(range(first, k, stride)) for first in (first_y, first_x))
             if rows == 0 or columns == 0:

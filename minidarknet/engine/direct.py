@@ -54,7 +54,11 @@ def _address_pixels(first, last, x, out, stride, a_start, c_start, a_table, c_ta
 
 @jit
 def copy_columns(tile, width, c_table, rows, left, accumulate):
-    """out (+)= tile for `left` columns of `rows` rows: a block of filters that is not full is computed aside."""
+    """out (+)= tile for `left` columns of `rows` rows: a block of filters that is not full is computed aside.
+
+    tile: address of rows x width float32 numbers; c_table: address of the addresses of out's rows, *accumulated* if
+    accumulate (bool) else *written*; width, rows, left ints.
+    """
     for i in range(rows):
         source, target = tile + FLOAT * i * width, read_integer(c_table + 8 * i)
         for j in range(0, left, LANES):

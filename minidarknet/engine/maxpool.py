@@ -1,6 +1,6 @@
 """Max pooling a register of channels at a time; the meaning of size, stride and offset is in kernels/maxpool.py.
 
-    window of size 2       v0  v1      best = v0;  best = v1 where v1 > best; ...   and beside it the position of the best,
+    window of size 2       v0  v1      best = v0;  best = v1 where v1 > best; ...   and beside it the best's position,
                            v2  v3      32 bits of an integer in each lane, chosen by the same comparison
 
 Whatever the size and stride, a thread owns rows of what it writes: rows of out forward, rows of grad_x backward, where
@@ -90,8 +90,8 @@ def maxpool_forward(x, out, winner, size, stride, offset):
 def maxpool_backward(grad_out, winner, grad_x, size, stride, offset, accumulate):
     """Give each window's gradient to the cell that won it: grad_x[winner] += grad_out.
 
-    grad_out (b, oh, ow, c) float32; winner (b, oh, ow, c) int32 as maxpool_forward left it; grad_x (b, h, w, c) float32,
-    *accumulated* if accumulate (bool) else *written*; size, stride, offset ints in pixels.
+    grad_out (b, oh, ow, c) float32; winner (b, oh, ow, c) int32 as maxpool_forward left it; grad_x (b, h, w, c)
+    float32, *accumulated* if accumulate (bool) else *written*; size, stride, offset ints in pixels.
     Darknet: src/maxpool_layer.c.
     """
     _to_winners(picture(grad_out), _address(winner), picture(grad_x), size, stride, offset, bool(accumulate))

@@ -44,10 +44,11 @@ def address_of(array):
 
 def picture(array):
     """The Picture of a (b, h, w, c) float32 array whose channels lie side by side. Raises TypeError for any other."""
+    address = address_of(array)
     image, row, pixel, channel = (stride // FLOAT for stride in array.strides)
     if channel != 1 and array.shape[3] != 1:
         raise TypeError("the engine needs the channels of a pixel side by side in memory")
-    return Picture(address_of(array), *array.shape, image, row, pixel)
+    return Picture(address, *array.shape, image, row, pixel)
 
 
 @jit
@@ -75,7 +76,7 @@ def _reserve(size):
 
 
 def scratch(size, shared=0):
-    """A Scratch of at least `size` bytes per thread, and the address of `shared` bytes for all of them; both aligned."""
+    """A Scratch of at least `size` bytes per thread, and the address of `shared` bytes for all; both aligned."""
     # An odd number of cache lines: equal places of two threads must not compete for the same cache set.
     step = (-(-size // ALIGNMENT) | 1) * ALIGNMENT
     own = step * numba.config.NUMBA_NUM_THREADS

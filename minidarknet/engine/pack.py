@@ -30,11 +30,11 @@ from minidarknet.kernels._jit import jit
 
 
 class Taps(NamedTuple):
-    """Weights as a convolution reads them: element (ky, kx, i, j) of group g stands at
+    """Weights as a convolution reads them: where element (ky, kx, i, j) of group g stands.
 
         address + FLOAT * (ky * row + kx * column + i * input + j * output + g * group)
 
-    rows, columns: taps; inputs, outputs: channels and filters per group. Strides in numbers, negative when turned round.
+    rows, columns: taps; inputs, outputs: channels and filters per group. Strides in numbers, negative when turned.
     """
 
     address: int
@@ -98,9 +98,10 @@ def _pack_tap(source, taps, left, width, target):
 
 @jit
 def pack(taps, group, first, width, row, rows, target):
-    """Write the block of filters first .. first + width - 1 of `group`, taps of kernel rows row .. row + rows - 1.
+    """Write the block of filters first .. first + width - 1 of `group`, kernel rows row .. row + rows - 1.
 
-    taps: Taps; group, first, width, row, rows ints; target: address of rows * columns * inputs * width float32, *written*.
+    taps: Taps; group, first, width, row, rows ints; target: address of (rows, columns, inputs, width) float32,
+    *written*.
     """
     for ky in range(row, row + rows):
         for kx in range(taps.columns):

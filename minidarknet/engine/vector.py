@@ -59,7 +59,7 @@ class VectorModel(models.PrimitiveModel):
 
 
 def spread(builder, value, register=REGISTER):
-    """LLVM code: a register whose lanes all hold `value`."""
+    """LLVM code, written by `builder`: a `register` (its LLVM type) whose lanes all hold `value`."""
     lane_0 = builder.insert_element(ir.Constant(register, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(lane_0, ir.Constant(register, ir.Undefined), ir.Constant(INTEGERS, [0] * LANES))
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from minidarknet.kernels._jit import parallel, prange
 
+SMALLEST = 1e-37  # about the least float32 that is not 0 or denormal
+
 
 @parallel
 def softmax_forward(x, out, groups, temperature):
@@ -39,7 +41,7 @@ def softmax_loss(probability, truth, loss, grad):
     The gradient is that of one softmax over the row at temperature 1: softmax and loss differentiated together, where
     the divisions cancel. A one-hot truth gives Darknet's p - t.
     probability (b, n) float from softmax_forward; truth (b, n) float >= 0, whose zeros add no loss; loss (b,) float,
-    *written*; grad (b, n) float, *written*.
+    *written*; grad (b, n) float, *written*. A p that ran out of digits counts as 1e-37: the loss stays finite.
     Darknet: src/blas.c (which adds a full -log p wherever t is not 0; its delta is t - p).
     """
     b, n = probability.shape
@@ -49,7 +51,7 @@ def softmax_loss(probability, truth, loss, grad):
             t = np.float64(truth[image, i])
             weight += t
             if t != 0:
-                total -= t * np.log(np.float64(probability[image, i]))
+                total -= t * np.log(max(np.float64(probability[image, i]), SMALLEST))
         loss[image] = total
         for i in range(n):
             # forward: p = exp(x) / sum exp(x), so d(-t log p_i)/dx_j = t (p_j - [i = j])
