@@ -93,7 +93,7 @@ def passes(engine, arguments):
     operations = ("statistics", "normalise", "normalise back", "leaky", "leaky back", "pool", "pool back")
     print(f"\n{'':6}{'picture':>16}" + "".join(f"{name:>16} GB/s" for name in operations))
     total = np.zeros(len(operations))
-    for name, side, _, f, k in shapes(arguments.size):
+    for name, side, _, f, _ in shapes(arguments.size):
         x, out, grad = (framed(rng, (arguments.batch, side, side, f), 1) for _ in range(3))
         small, small_grad = (framed(rng, (arguments.batch, -(-side // 2), -(-side // 2), f), 1) for _ in range(2))
         winner = np.zeros(small.shape, np.int32)

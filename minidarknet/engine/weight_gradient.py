@@ -178,7 +178,7 @@ def _accumulate(x, grad_out, weight, plan, memory, copies):
 
 
 def even_share(total, most):
-    """The size of equal shares of `total` (int) things, the last one excepted, when a share holds at most `most` (int)."""
+    """The size of equal shares of `total` (int) things, at most `most` (int) each; the last may be smaller."""
     return -(-total // -(-total // max(1, most)))
 
 
