@@ -2,10 +2,11 @@
 
 The twelve leaf classes hang in a two-level label tree, `TREE`:
 
-    polygon -> triangle square pentagon bar       (straight sides)
-    round   -> circle ellipse ring crescent       (curved outlines)
-    sign    -> star cross arrow heart             (with notches)
+    polygon -> triangle square pentagon angle          (straight sides)
+    round   -> circle ring crescent semicircle         (curved outlines)
+    sign    -> star cross arrow heart                  (with notches)
 
+No class differs from another by its aspect alone, as square and bar would: augmentation changes the aspect.
 A shape is one or two closed outlines in unit coordinates, filled by the even-odd rule. Where it lies is decided first
 (`lay_out`), with arithmetic of our own, so that the annotations do not depend on the version of any picture library;
 only then is the picture painted. Paint order is depth: a later object hides an earlier one.
@@ -18,8 +19,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 TREE = {
-    "polygon": ("triangle", "square", "pentagon", "bar"),
-    "round": ("circle", "ellipse", "ring", "crescent"),
+    "polygon": ("triangle", "square", "pentagon", "angle"),
+    "round": ("circle", "ring", "crescent", "semicircle"),
     "sign": ("star", "cross", "arrow", "heart"),
 }
 NAMES = tuple(sorted(name for leaves in TREE.values() for name in leaves))
@@ -28,11 +29,11 @@ NAMES = tuple(sorted(name for leaves in TREE.values() for name in leaves))
 PICTURE_SIDE = 240, 320     # pixels, both sides drawn independently
 OBJECTS = 1, 6              # per picture
 OBJECT_SIDE = 0.08, 0.60    # of the picture's side, for the width and the height of every box
-SIZE_POWER = 0.85           # < 1: more large objects, > 1: more small ones (between the two ends, logarithmically)
+SIZE_POWER = 0.75           # < 1: more large objects, > 1: more small ones (between the two ends, logarithmically)
 OVERLAP_SHARE = 0.32        # share of the objects after the first that must overlap an earlier one
 OVERLAP_IOU = 0.03, 0.45    # of the two boxes, where an overlap is wanted
-LEAST_VISIBLE = 0.65        # of an object's area, after borders and later objects
-CONTRAST = 0.24             # least colour distance (0..1) of an object from nearly all that lies around and under it
+LEAST_VISIBLE = 0.75        # of an object's area, after borders and later objects
+CONTRAST = 0.27             # least colour distance (0..1) of an object from nearly all that lies around and under it
 TEXTURE = 0.05, 0.30        # colour distance between the two colours of the ground
 SHADE = 0.0, 0.25           # brightness range of an object's own pattern, of its colour
 NOISE = 0.0, 0.035          # standard deviation of the sensor noise, of the full range
@@ -115,18 +116,19 @@ def _heart(rng):
     return [np.stack([16 * np.sin(t) ** 3, -y - 2.5], 1) / 16]
 
 
-def _rectangle(longer):
-    """A rectangle of sides 2 * longer and 2."""
-    return [np.array([[-longer, -1], [longer, -1], [longer, 1], [-longer, 1]], float)]
+def _angle(rng):
+    """Two arms at a right angle, like the letter L."""
+    inner = _between(rng, (0.56, 0.76)) - 1
+    return [np.array([[-1, -1], [1, -1], [1, inner], [inner, inner], [inner, 1], [-1, 1]])]
 
 
 _OUTLINES = {  # name -> rng -> list of (n, 2) closed outlines around the origin, any scale
     "triangle": lambda rng: [_corners(3) * [_between(rng, (0.85, 1.25)), 1]],
-    "square": lambda rng: _rectangle(1.0),
+    "square": lambda rng: [_corners(4)],
     "pentagon": lambda rng: [_corners(5)],
-    "bar": lambda rng: _rectangle(_between(rng, (2.2, 2.8))),
+    "angle": _angle,
     "circle": lambda rng: [_arc(0, 2 * math.pi)],
-    "ellipse": lambda rng: [_arc(0, 2 * math.pi) * [_between(rng, (1.6, 2.1)), 1]],
+    "semicircle": lambda rng: [_arc(-math.pi / 2, math.pi / 2)],
     "ring": lambda rng: [_arc(0, 2 * math.pi), _arc(0, 2 * math.pi, _between(rng, (0.52, 0.66)))],
     "crescent": _crescent,
     "star": lambda rng: [_corners(5, inner=_between(rng, (0.40, 0.48)))],
