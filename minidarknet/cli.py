@@ -2,8 +2,11 @@
 import argparse
 import os
 import sys
+import threading
 import traceback
+from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 
 from minidarknet import __version__
 from minidarknet.errors import MinidarknetError
@@ -17,6 +20,7 @@ COMMANDS = {  # name -> (module, what it does)
     "check": ("check", "look for mistakes in a data set"),
     "cfg": ("show", "print a bundled cfg, to be edited"),
 }
+PATIENCE = 3  # seconds of silence before a command says what it is busy with
 
 
 def main(argv=None):
@@ -30,7 +34,7 @@ def main(argv=None):
                                     description="Darknet's YOLOv2 in NumPy and Numba.",
                                     epilog=f"commands:\n{listing}\n\n"
                                            "`minidarknet COMMAND --help` explains one; "
-                                           "`python -m minidarknet.COMMAND` is the same.")
+                                           "`python -m minidarknet COMMAND` is the same.")
     front.add_argument("--version", action="version", version=f"minidarknet {__version__}")
     front.add_argument("command", choices=COMMANDS, metavar="COMMAND")
     return run(lambda args: front.parse_args(args) and 0 or front.print_help() or 0, argv or ["--help"])
@@ -43,6 +47,9 @@ def run(command, argv=None):
     """
     argv = sys.argv[1:] if argv is None else argv
     debug = "--debug" in argv or os.environ.get("MINIDARKNET_DEBUG") == "1"
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us: there is nobody to talk to
+            setattr(sys, name, open(os.devnull, "w"))
     try:
         return command(argv) or 0
     except SystemExit as stop:  # argparse
@@ -59,8 +66,17 @@ def run(command, argv=None):
         if isinstance(error, MinidarknetError):
             print(f"error: {error}", file=sys.stderr)
             return error.exit_code
-        print(f"error: {type(error).__name__}: {error}" + ("" if debug else " (--debug shows where)"), file=sys.stderr)
+        print(f"error: {_in_words(error)}" + ("" if debug else " (--debug shows where)"), file=sys.stderr)
         return 1
+
+
+def _in_words(error):
+    """An exception that nobody expected, as one line (str)."""
+    if isinstance(error, OSError) and error.strerror:
+        return ": ".join(str(part) for part in (error.filename, error.strerror) if part is not None)
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error}): choose a smaller --size or net.batch"
+    return f"{type(error).__name__}: {error}"
 
 
 def command(name, description, **kwargs):
@@ -89,10 +105,71 @@ def add_threads(parser):
 
 def positive(text):
     """argparse type: a whole number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def natural(text):
+    """argparse type: a whole number of at least 0."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
+
+
+def fraction(text):
+    """argparse type: a number from 0 to 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 1:  # also for NaN
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
     return number
+
+
+def size(text):
+    """argparse type: "416" or "416x320" -> (width, height)."""
+    width, cross, height = text.lower().partition("x")
+    return positive(width), positive(height if cross else width)
+
+
+def output(text):
+    """argparse type: a file to be written. What cannot work is refused now, not after the work is done."""
+    if Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a folder, expected a file")
+    folder(Path(text).parent)
+    return text
+
+
+def folder(text):
+    """argparse type: a folder to write into, there or not."""
+    path = Path(text)
+    blocked = next((part for part in (path, *path.parents) if part.exists() and not part.is_dir()), None)
+    if blocked:
+        raise argparse.ArgumentTypeError(f"{blocked} is a file, expected a folder")
+    return text
+
+
+@contextmanager
+def patience(words="compiling the kernels (about half a minute; later runs find them in the cache)"):
+    """Say `words` on stderr if the block takes longer than PATIENCE seconds."""
+    timer = threading.Timer(PATIENCE, lambda: print(words, file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def warn(problems, most=10):
+    """Print a list of data problems as warnings on stderr, at most `most` of them and how many more there are."""
+    for problem in problems[:most]:
+        print(f"warning: {problem}", file=sys.stderr)
+    if len(problems) > most:
+        print(f"warning: ... and {len(problems) - most} more; python -m minidarknet.check lists them all",
+              file=sys.stderr)
 
 
 def cores():
@@ -106,6 +183,8 @@ def use_threads(count=None):
     if "numba" not in sys.modules:
         os.environ.setdefault("NUMBA_NUM_THREADS", str(cores()))
     import numba
+
+    import minidarknet.kernels._jit  # noqa: F401  (chooses the threading layer: set_num_threads starts the threads)
     count = min(count, numba.config.NUMBA_NUM_THREADS)
     numba.set_num_threads(count)
     return count

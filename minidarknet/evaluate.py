@@ -27,12 +27,13 @@ def arguments():
     p.add_argument("--data", default="sample", help="a Darknet .data file, a VOC year folder (several with commas), "
                                                     "or sample (default)")
     p.add_argument("--split", default="val", help="list of pictures to score on (default: val)")
-    p.add_argument("--thresh", type=float, default=THRESH, help=f"least confidence (default: {THRESH})")
-    p.add_argument("--nms", type=float, default=NMS, help=f"IoU above which the lesser box goes (default: {NMS})")
+    p.add_argument("--thresh", type=cli.fraction, default=THRESH, help=f"least confidence (default: {THRESH})")
+    p.add_argument("--nms", type=cli.fraction, default=NMS,
+                   help=f"IoU above which the lesser box goes (default: {NMS})")
     p.add_argument("--limit", type=cli.positive, metavar="N", help="use only the first N pictures")
-    p.add_argument("--json", metavar="FILE", help="write the results there")
-    p.add_argument("--comp4", metavar="DIR", help="write VOC's files comp4_det_test_CLASS.txt there")
-    p.add_argument("--plot", metavar="FILE", help="write the precision-recall curves there (PNG)")
+    p.add_argument("--json", type=cli.output, metavar="FILE", help="write the results there")
+    p.add_argument("--comp4", type=cli.folder, metavar="DIR", help="write VOC's files comp4_det_test_CLASS.txt there")
+    p.add_argument("--plot", type=cli.output, metavar="FILE", help="write the precision-recall curves there (PNG)")
     detect.add_network_options(p)
     return p
 
@@ -42,6 +43,7 @@ def main(argv=None):
     args = arguments().parse_args(argv)
     from minidarknet.data import annotations
     data = annotations.load(args.data, args.split, None, args.limit)
+    cli.warn(data.problems)
     net = detect.load_network(args)
     if net.head.name != "region":
         raise UsageError(f"{args.cfg} ends in [{net.head.name}]: scoring classifiers is not supported yet")
@@ -50,6 +52,8 @@ def main(argv=None):
     found = detections(net, data, args.thresh, args.nms, problems=problems)
     result = evaluate_detections(found, data.examples, data.names)
     seconds = time.monotonic() - began
+    if not any(c.truths for c in result.per_class):
+        print(f"warning: {data.name} has no objects in the split {args.split!r}: there is no mAP", file=sys.stderr)
     width, height = net.input.shape[1::-1]
     print(table(result))
     print(f"mAP {result.map_voc07:.4f} (VOC07, 11 points)  {result.map_voc10:.4f} (VOC10, area)  IoU .5  "

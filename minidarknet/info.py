@@ -33,7 +33,7 @@ def arguments():
     args = cli.command("info", "Print the table of a network's layers: shapes, parameters, work, receptive field.")
     args.add_argument("cfg", metavar="CFG", help="a cfg file, or a bundled one such as cfg/yolov2-tiny.cfg")
     args.add_argument("--weights", metavar="FILE[:N]", help="say whether this .weights file fits, and its header")
-    args.add_argument("--size", type=cli.positive, metavar="S", help="width and height instead of the cfg's")
+    args.add_argument("--size", type=cli.size, metavar="S", help="416 or 416x320 (width x height) instead of the cfg's")
     args.add_argument("--json", action="store_true", help="print JSON instead of the table")
     cli.add_set(args)
     return args
@@ -47,7 +47,7 @@ def main(argv=None):
         raise UsageError(f"{args.cfg} is no cfg: expected `minidarknet info CFG --weights {args.cfg}`")
     overrides = cli.overrides(args)
     if args.size:
-        overrides.update({"net.width": args.size, "net.height": args.size})
+        overrides.update(zip(("net.width", "net.height"), args.size))
     net = Network.from_cfg(args.cfg, overrides=overrides, initialise=False)
     header = fits = None
     if args.weights:

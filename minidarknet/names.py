@@ -13,14 +13,16 @@ def read_names(path):
 def names_beside(classes, *files):
     """The names that belong to `files` (paths or None): STEM.names, else the folder's only list of `classes` names.
 
+    For RUN/weights/X.weights of a training: RUN/model.names.
     Returns a tuple of str, () where there is none or the choice is not clear.
     """
     for file in files:
         if file is None:
             continue
-        own = Path(file).with_suffix(".names")
-        if own.is_file():
-            return read_names(own)
+        beside = Path(file).parent
+        for own in (Path(file).with_suffix(".names"), beside.parent / "model.names"):
+            if own.is_file() and (own.parent == beside or beside.name == "weights"):
+                return read_names(own)
         fitting = [names for path in sorted(Path(file).parent.glob("*.names"))
                    if len(names := read_names(path)) == classes]
         if len(fitting) == 1:

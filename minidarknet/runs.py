@@ -1,12 +1,15 @@
 """The run folder: everything one training leaves behind, and how a later command finds it.
 
-    model.cfg model.names args.json metrics.csv chart.png checkpoint.npz images/ weights/last.weights weights/best.weights
+    model.cfg model.names args.json metrics.csv chart.png checkpoint.npz images/
+    weights/last.weights weights/best.weights
 """
 import csv
 import json
+import os
 import platform
 import re
 import sys
+import weakref
 import zipfile
 import zlib
 from pathlib import Path
@@ -31,6 +34,19 @@ class RunFolder:
         self.checkpoint, self.images = self.path / "checkpoint.npz", self.path / "images"
         self.last, self.best = (self.path / "weights" / f"{name}.weights" for name in ("last", "best"))
 
+    def claim(self):
+        """Make the folder, keep others out while this object lives, and remove what a crash left half written.
+
+        Returns the RunFolder. Raises UsageError where another training is at work in it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        handle = _lock(self.path)
+        if handle is not None:
+            weakref.finalize(self, os.close, handle)
+        for file in self.path.rglob(".*.part"):
+            file.unlink(missing_ok=True)
+        return self
+
     def holds_run(self):
         """Whether a training has begun here."""
         return any(file.exists() for file in (self.cfg, self.args, self.checkpoint, self.metrics))
@@ -54,6 +70,14 @@ class RunFolder:
                 writer.writeheader()
             writer.writerow({key: _short(value) for key, value in row.items()})
 
+    def take_row(self, step):
+        """Remove the last row of metrics.csv and return it, to be completed: {} where it is not that of `step`."""
+        rows = self.rows()
+        if not rows or int(rows[-1]["step"]) != step:
+            return {}
+        self._write_rows(rows[:-1])
+        return rows[-1]
+
     def rows(self):
         """The whole rows of metrics.csv as dicts of str; a row cut off by a crash is left out."""
         if not self.metrics.exists():
@@ -65,7 +89,9 @@ class RunFolder:
 
     def cut_rows(self, step):
         """Forget the rows after `step`: they will be computed again."""
-        rows = [row for row in self.rows() if int(row["step"]) <= step]
+        self._write_rows([row for row in self.rows() if int(row["step"]) <= step])
+
+    def _write_rows(self, rows):
         with replacing(self.metrics, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
             writer.writeheader()
@@ -79,16 +105,36 @@ class RunFolder:
     def load_checkpoint(self):
         """The dict that `save_checkpoint` wrote, nothing being unpickled; None where none was written yet.
 
-        Raises WeightsError for a file that is no checkpoint.
+        Raises WeightsError for a file that is no checkpoint, and where updates were made but the file is gone.
         """
+        again = "start a new run, with --weights weights/last.weights if that file is whole"
         if not self.checkpoint.exists():
+            if self.rows():
+                raise WeightsError(f"{self.checkpoint} is missing, without it the run cannot go on: {again}")
             return None
         try:
             with np.load(self.checkpoint, allow_pickle=False) as file:
                 return {key: file[key] for key in file.files}
-        except (ValueError, OSError, KeyError, EOFError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
-            raise WeightsError(f"{self.checkpoint} is not a checkpoint of minidarknet ({error}): "
-                               "start a new run, with --weights weights/last.weights if that file is whole") from None
+        except (ValueError, OSError, KeyError, EOFError, SyntaxError, zipfile.BadZipFile, zlib.error):
+            raise WeightsError(f"{self.checkpoint} is not a checkpoint of minidarknet, or it is damaged: "
+                               f"{again}") from None
+
+
+def claim_new(out, stem, parent="runs/train"):
+    """The folder of a new run as `new_folder` chooses it, claimed: of two processes each gets its own.
+
+    Raises UsageError where `out` holds a run, or where another process is at work in it.
+    """
+    while True:
+        folder = new_folder(out, stem, parent)
+        try:
+            folder.claim()
+        except UsageError:
+            if out is not None:
+                raise
+            continue  # somebody else was faster: the next number is free
+        if not folder.holds_run():
+            return folder
 
 
 def new_folder(out, stem, parent="runs/train"):
@@ -98,8 +144,9 @@ def new_folder(out, stem, parent="runs/train"):
     """
     if out is not None:
         folder = RunFolder(out)
-        if folder.path.exists() and not folder.path.is_dir():
-            raise UsageError(f"--out {out} is a file, not a folder")
+        blocked = next((part for part in (folder.path, *folder.path.parents) if part.exists()), None)
+        if blocked and not blocked.is_dir():
+            raise UsageError(f"--out {out}: {blocked} is a file, not a folder")
         if folder.holds_run():
             raise UsageError(f"{out} already holds a run: add --resume to continue it, or choose another --out")
         return folder
@@ -121,7 +168,7 @@ def find_folder(out, stem, parent="runs/train"):
 
 
 def recorded_resize(*files):
-    """How the run that `files` (weights or cfg, or None) belong to fitted its pictures; None where it is not recorded."""
+    """How the run that `files` (weights or cfg, or None) belong to fitted its pictures; None where not recorded."""
     for file in files:
         if file is None:
             continue
@@ -147,6 +194,26 @@ def write_text(path, text):
     """Replace the file `path` by `text` (str, written as UTF-8)."""
     with replacing(path, "w", encoding="utf-8", newline="\n") as file:
         file.write(text)
+
+
+def _lock(path):
+    """Lock the folder `path`: handle to be closed, or None where there are no such locks. Raises UsageError if locked.
+
+    The system ends the lock with the process, however that ends: no file is left behind.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None  # Windows
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return handle
+    except OSError as refused:
+        os.close(handle)
+        if isinstance(refused, BlockingIOError):
+            raise UsageError(f"{path}: another training is at work there: wait for it, or stop it first") from None
+        return None  # a file system without locks
 
 
 def _processor():

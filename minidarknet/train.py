@@ -40,7 +40,7 @@ def arguments():
     p.add_argument("--minutes", type=float, metavar="M", help="stop after M minutes, the last validation included")
     p.add_argument("--overfit", type=cli.positive, metavar="N", help="learn the first N pictures by heart, to see "
                                                                      "that everything works")
-    p.add_argument("--seed", type=int, default=0, help="of all random draws (default: 0)")
+    p.add_argument("--seed", type=cli.natural, default=0, metavar="N", help="of all random draws (default: 0)")
     p.add_argument("--workers", type=cli.positive, default=2, metavar="N", help="threads that load pictures (default: 2)")
     p.add_argument("--resume", action="store_true", help="continue the newest run, or the one in --out")
     p.add_argument("--no-multiscale", action="store_true", help="keep the cfg's size even where it says random=1")
@@ -77,7 +77,7 @@ class Session:
     def __init__(self, args, began):
         self.args, self.began, self.said = args, began, set()
         stem = Path(args.cfg).stem
-        self.folder = (runs.find_folder if args.resume else runs.new_folder)(args.out, stem)
+        self.folder = runs.find_folder(args.out, stem).claim() if args.resume else runs.new_folder(args.out, stem)
         self.checkpoint = self.folder.load_checkpoint() if args.resume else None
         if args.resume:
             self._same_command()
@@ -95,6 +95,8 @@ class Session:
         if self._wants_short_schedule():
             cfg = self._shorten(cfg, net, seconds)
             net = self._network(cfg)
+        if not self.args.resume:
+            self.folder = runs.claim_new(self.args.out, Path(self.args.cfg).stem)
         self._announce(net, seconds)
         if not (self.checkpoint and self.folder.cfg.exists()):
             self.folder.begin(parser.render(cfg), net.names, {**self._recorded(), "resize": self.args.resize})
@@ -129,7 +131,7 @@ class Session:
     def _data(self, cfg):
         from minidarknet.data import annotations
         args = self.args
-        classes = args.classes.split(",") if args.classes else None
+        classes = args.classes  # names with commas between; load() takes them apart
         if args.overfit:
             self.training = self.validation = annotations.load(args.data, args.train_split, classes, args.overfit)
         else:
@@ -139,10 +141,7 @@ class Session:
             raise DataError(f"{self.training.name}, {args.train_split}: no object in {len(self.training)} pictures; "
                             "there is nothing to learn (python -m minidarknet.check says what was left out and why)")
         for data in {id(d): d for d in (self.training, self.validation)}.values():
-            for problem in data.problems[:10]:
-                say(f"warning: {problem}")
-            if len(data.problems) > 10:
-                say(f"warning: ... and {len(data.problems) - 10} more; python -m minidarknet.check lists them all")
+            cli.warn(data.problems)
 
     def _fit_head(self, cfg):
         """Rebuild the head where the data set's classes differ from the cfg's."""
@@ -221,8 +220,8 @@ class Session:
             f"{' and other sizes (multi-scale)' if self._multiscale(net) else ''}, {len(net.names)} classes")
         say(f"on {a.data}: {len(self.training.examples)} pictures to train, {len(self.validation.examples)} to validate"
             + (" (the same: --overfit)" if a.overfit else ""))
-        say(f"an update: {o.batch} pictures in {o.subdivisions} mini-batches, about {duration(per_update)}"
-            f"; in all {min(limits) if limits else 'endless'} updates at most, about {duration(total)}"
+        say(f"an update: {o.batch // o.subdivisions * o.subdivisions} pictures in {o.subdivisions} mini-batches, "
+            f"about {duration(per_update)}; in all {min(limits) if limits else 'endless'} updates at most, about {duration(total)}"
             f"{' from the start' if self.checkpoint else ''}")
         say(f"into {self.folder.path}: metrics.csv, chart.png, images/, weights/last.weights, weights/best.weights "
             "(--explain-log says what the numbers mean)")
@@ -249,8 +248,7 @@ class Session:
             reason = trainer.fit()
         finally:
             loader.close()
-        for problem in loader.problems:
-            say(f"warning: {problem}")
+        cli.warn(loader.problems)
         return self._summary(trainer, reason, first)
 
     def _restore(self, trainer):

@@ -3,6 +3,7 @@
 All randomness is a function of (seed, step), so a run that was interrupted and resumed equals one that was not.
 """
 import signal
+import sys
 import time
 
 import numpy as np
@@ -45,13 +46,20 @@ class Trainer:
 
         Returns "finished", "limit" (time) or "interrupted" (then without validation). Raises DivergedError, DataError.
         """
+        before = self._listen()
+        try:
+            return self._fit()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _fit(self):
         begun = self.step
-        self._listen()
         self.saved = self.validated = time.monotonic()
         self.folder.images.mkdir(parents=True, exist_ok=True)
         row = None
         with tqdm(total=self.max_batches or None, initial=self.step, unit="update", disable=self.quiet,
-                  dynamic_ncols=True, mininterval=0.5) as bar:
+                  dynamic_ncols=True, mininterval=0.5 if sys.stderr.isatty() else 10) as bar:
             reason = self._stop_reason()
             while reason is None:
                 row = self._update(bar)
@@ -62,10 +70,13 @@ class Trainer:
             self._record(row)
             self.save()
             return reason
+        idle, row = row is None, row or {"step": self.step, "images": self.net.seen}
         self._validate(row)
-        self._record(row or {"step": self.step, "images": self.net.seen, "map_voc07": self.last_map})
+        if idle:  # nothing was left to train: the last update's row gets the score
+            row = {**self.folder.take_row(self.step), **row}
+        self._record(row)
         self.save()
-        self._draw_chart()
+        self._draw()
         return "limit" if reason == "limit" and self.step > begun else reason
 
     def save(self):
@@ -137,7 +148,7 @@ class Trainer:
             self._validate(row)
             self._record(row)
             self.save()
-            self._draw_chart()
+            self._draw()
         else:
             self._record(row)
             if now - self.saved > SAVE_SECONDS:
@@ -154,12 +165,10 @@ class Trainer:
             self.net.resize(self.base_size)
         result = score(self.net, self.validation, reader=self.reader)
         self.last_map = result.map_voc07
-        if row is not None:
-            row["map_voc07"] = self.last_map
-        if self.last_map > self.best_map:
+        row["map_voc07"] = self.last_map
+        if not self.last_map <= self.best_map:  # also for NaN, where the split has no objects
             self.best_map = self.last_map
             weights.save(self.net, self.folder.best)
-        self._draw_probes()
         self.validated = time.monotonic()
         self.validation_seconds = self.validated - began
 
@@ -182,8 +191,13 @@ class Trainer:
             sheet = viz.contact_sheet(drawn, columns=3)
             sheet.save(self.folder.images / f"probe_{self.step:06d}.jpg", quality=90)
 
-    def _draw_chart(self):
-        viz.loss_chart(self.folder.rows(), self.folder.chart)
+    def _draw(self):
+        """Probe pictures and chart: after everything is saved, and no reason to end a training."""
+        try:
+            self._draw_probes()
+            viz.loss_chart(self.folder.rows(), self.folder.chart)
+        except OSError as error:
+            tqdm.write(f"warning: {error.filename}: {error.strerror}; the training goes on", file=sys.stderr)
 
     def _stop_reason(self):
         if self.interrupted:
@@ -195,17 +209,19 @@ class Trainer:
         return None
 
     def _listen(self):
-        """Ctrl-C and a polite kill end the run after the update in progress; a second Ctrl-C ends it at once."""
+        """Ctrl-C and a polite kill end the run after the update in progress; a second Ctrl-C ends it at once.
+
+        Returns the handlers that were there before: dict signal -> handler.
+        """
         def note(number, frame):
             if self.interrupted:
                 raise KeyboardInterrupt
             self.interrupted = True
-            tqdm.write("finishing this update, then saving (Ctrl-C again: stop at once)")
+            tqdm.write("finishing this update, then saving (Ctrl-C again: stop at once)", file=sys.stderr)
         try:
-            signal.signal(signal.SIGINT, note)
-            signal.signal(signal.SIGTERM, note)
+            return {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
         except ValueError:
-            pass  # not in the main thread: whoever runs us handles signals
+            return {}  # not in the main thread: whoever runs us handles signals
 
 
 def merged(statistics):

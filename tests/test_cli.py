@@ -1,6 +1,9 @@
 """The front door: exit codes, messages without tracebacks, help."""
+import os
 import subprocess
 import sys
+import time
+from argparse import ArgumentTypeError
 
 import pytest
 
@@ -59,3 +62,60 @@ def test_a_setting_must_be_one(setting):
     cli.add_set(parser)
     with pytest.raises(UsageError, match="SECTION.KEY=VALUE"):
         cli.overrides(parser.parse_args(["--set", setting]))
+
+
+@pytest.mark.parametrize("kind, text, value", [
+    (cli.positive, "3", 3), (cli.natural, "0", 0), (cli.fraction, ".5", .5), (cli.fraction, "1", 1),
+    (cli.size, "416", (416, 416)), (cli.size, "416x320", (416, 320))])
+def test_values_that_are_understood(kind, text, value):
+    assert kind(text) == value
+
+
+@pytest.mark.parametrize("kind, text", [
+    (cli.positive, "0"), (cli.positive, "x"), (cli.positive, "1.5"), (cli.positive, ""), (cli.natural, "-1"),
+    (cli.fraction, "nan"), (cli.fraction, "-0.1"), (cli.fraction, "1.1"), (cli.fraction, "x"), (cli.size, "416x"),
+    (cli.size, "x416"), (cli.size, "0"), (cli.size, "4x1x6")])
+def test_values_that_are_refused(kind, text):
+    with pytest.raises(ArgumentTypeError, match="is not a"):
+        kind(text)
+
+
+def test_outputs_that_cannot_be_written_are_refused_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    for kind, path in ((cli.output, tmp_path), (cli.output, tmp_path / "file/x"), (cli.folder, tmp_path / "file")):
+        with pytest.raises(ArgumentTypeError, match="expected a"):
+            kind(str(path))
+    assert cli.output(str(tmp_path / "new/x")) and cli.folder(str(tmp_path / "new/er"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_system_errors_name_the_file(capsys):
+    def command(argv):
+        open("/nowhere/at/all")
+    assert cli.run(command, []) == 1
+    assert capsys.readouterr().err.startswith("error: /nowhere/at/all: No such file")
+
+
+def test_long_lists_of_problems_are_cut(capsys):
+    cli.warn([f"problem {n}" for n in range(12)])
+    shown = capsys.readouterr().err
+    assert shown.count("warning: problem") == 10 and "and 2 more" in shown
+
+
+def test_only_silence_is_explained(capsys, monkeypatch):
+    monkeypatch.setattr(cli, "PATIENCE", .05)
+    with cli.patience("busy"):
+        pass
+    assert capsys.readouterr().err == ""
+    with cli.patience("busy"):
+        time.sleep(.3)
+    assert capsys.readouterr().err == "busy\n"
+
+
+def test_commands_compute_in_the_threading_layer_that_kernels_choose():
+    """Numba decides when its threads start, which `use_threads` makes happen: kernels must have chosen before."""
+    code = ("from minidarknet import cli; cli.use_threads(); import numba; from minidarknet.kernels import _jit\n"
+            "try: import numba.np.ufunc.omppool\nexcept ImportError: print('omp')\nelse: print(numba.threading_layer())")
+    env = {k: v for k, v in os.environ.items() if k != "NUMBA_THREADING_LAYER"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=env)
+    assert done.stdout.strip() == "omp", done.stderr

@@ -95,7 +95,7 @@ def test_weights(capsys, tmp_path):
     (["cfg/yolov2-tiny.cfg", "--set", "filters"], 2, "expected SECTION.KEY=VALUE"),
     (["cfg/yolov2-tiny.cfg", "--weights", "none.weights"], 4, "none.weights: cannot be read"),
     (["cfg/yolov2.cfg", "--size", "48"], 2, "stride"),
-    (["cfg/yolov2.cfg", "--size", "x"], 2, "invalid positive value"),
+    (["cfg/yolov2.cfg", "--size", "x"], 2, "whole number"),
 ])
 def test_wrong_input(capsys, argv, code, told):
     found, out, err = run(capsys, *argv)

@@ -34,8 +34,30 @@ def test_a_folder_with_a_run_is_refused(tmp_path):
     with pytest.raises(UsageError, match="--resume"):
         runs.new_folder(tmp_path / "x", "nano")
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="is a file"):
-        runs.new_folder(tmp_path / "file", "nano")
+    for blocked in ("file", "file/deeper"):
+        with pytest.raises(UsageError, match="is a file"):
+            runs.new_folder(tmp_path / blocked, "nano")
+
+
+def test_two_processes_never_share_a_folder(tmp_path):
+    parent = tmp_path / "train"
+    first = runs.claim_new(None, "nano", parent)
+    second = runs.claim_new(None, "nano", parent)  # before the first has written anything
+    assert (first.path.name, second.path.name) == ("nano", "nano-2")
+    with pytest.raises(UsageError, match="at work there"):
+        runs.claim_new(first.path, "nano")
+    first.begin("[net]\n", ("a",), {})
+    with pytest.raises(UsageError, match="at work there"):
+        runs.find_folder(first.path, "nano").claim()
+    path = first.path
+    del first  # its process ends
+    with pytest.raises(UsageError, match="already holds a run"):
+        runs.claim_new(path, "nano")
+    (path / "weights").mkdir()
+    for name in (".checkpoint.npz.abc.part", "weights/.last.weights.abc.part"):
+        (path / name).write_text("half")
+    claimed = runs.find_folder(path, "nano").claim()
+    assert not list(claimed.path.rglob("*.part")) and claimed.cfg.exists()
 
 
 def test_nothing_to_resume_is_said(tmp_path):
@@ -57,6 +79,23 @@ def test_rows_survive_a_crash_in_the_middle_of_a_line(tmp_path):
     rows = folder.rows()
     assert [row["step"] for row in rows] == ["1", "2", "3"]
     assert rows[-1]["map_voc07"] == "0.5" and rows[0]["avg_iou"] == ""
+
+
+def test_the_last_row_can_be_completed(tmp_path):
+    folder = runs.RunFolder(tmp_path)
+    assert folder.take_row(2) == {}
+    for step in (1, 2):
+        folder.append_row({"step": step, "loss": 1 / step})
+    assert folder.take_row(1) == {} and len(folder.rows()) == 2
+    folder.append_row({**folder.take_row(2), "map_voc07": .25})
+    assert [(row["step"], row["loss"], row["map_voc07"]) for row in folder.rows()] == [("1", "1", ""), ("2", "0.5", "0.25")]
+
+
+def test_a_lost_checkpoint_is_said(tmp_path):
+    folder = runs.RunFolder(tmp_path)
+    folder.append_row({"step": 1})
+    with pytest.raises(WeightsError, match="is missing"):
+        folder.load_checkpoint()
 
 
 def test_checkpoints_come_back_and_are_never_unpickled(tmp_path):
