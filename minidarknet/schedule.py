@@ -5,6 +5,7 @@ Each function gives overrides of the cfg, so that model.cfg in the run folder te
 SHORT_MINUTES = 10    # a run on the sample set without limits takes no longer
 SHORT_SHARE = 0.8     # of them for updates; the rest is for validation, pictures and a busy machine
 MANY_UPDATES = 800    # a short schedule lowers the batch until it makes at least this many updates
+SHORT_RATE = 0.005
 OVERFIT_BATCH = 8
 OVERFIT_BURN_IN = 100
 
@@ -18,8 +19,8 @@ def overfit(options, pictures):
 def short(options, seconds):
     """Overrides that fit a training into SHORT_MINUTES; {} where the cfg's own schedule fits.
 
-    options: NetOptions. seconds: measured time for one mini-batch of batch // subdivisions pictures.
-    The rate falls to a tenth after 60 % and to a hundredth after 85 % of the updates.
+    options: NetOptions. seconds: measured time for one mini-batch of batch // subdivisions pictures. Few updates have
+    to go far: the rate is SHORT_RATE at least and falls to nothing, and the size stays the cfg's own.
     """
     mini = options.batch // options.subdivisions
     mini_batches = SHORT_SHARE * SHORT_MINUTES * 60 / seconds
@@ -30,5 +31,5 @@ def short(options, seconds):
         subdivisions //= 2
     updates = max(int(mini_batches / subdivisions), 10)
     return {"net.batch": mini * subdivisions, "net.subdivisions": subdivisions, "net.max_batches": updates,
-            "net.burn_in": min(options.burn_in, updates // 10), "net.policy": "steps",
-            "net.steps": f"{updates * 6 // 10},{updates * 85 // 100}", "net.scales": ".1,.1"}
+            "net.learning_rate": max(options.learning_rate, SHORT_RATE), "net.burn_in": min(options.burn_in, updates // 10),
+            "net.policy": "poly", "net.power": 1.5, "region.random": 0}

@@ -20,6 +20,8 @@ LEGEND = """what the columns of metrics.csv and the progress bar mean
   recall         share of the objects whose box overlaps by more than half: toward 1
   objects        objects in the update; with none the five columns before are empty"""
 
+MULTISCALE_COST = 1.25  # mean area of the sizes 320, 352, ..., 608 over that of 416
+
 FREE = ("max_batches", "minutes", "threads", "workers", "resume", "debug", "out", "explain_log")  # may change on resume
 
 
@@ -189,7 +191,7 @@ class Session:
         for param in net.params:
             param.grad[...] = 0
         net.seen = seen
-        return times[-1] * (1.25 if self._multiscale(net) else 1)  # the mean area of Darknet's sizes around 416
+        return times[-1]
 
     def _multiscale(self, net):
         return bool(net.head.options.random) and not self.args.no_multiscale and not self.args.overfit
@@ -211,7 +213,7 @@ class Session:
         o, a = net.options, self.args
         count = sum(param.value.size for param in net.params)
         w, h = net.input.shape[1::-1]
-        per_update = seconds * o.subdivisions
+        per_update = seconds * o.subdivisions * (MULTISCALE_COST if self._multiscale(net) else 1)
         limits = [m for m in (a.max_batches, o.max_batches) if m]
         total = min(limits) * per_update if limits else None
         if a.minutes and (total is None or a.minutes * 60 < total):
@@ -221,7 +223,8 @@ class Session:
         say(f"on {a.data}: {len(self.training.examples)} pictures to train, {len(self.validation.examples)} to validate"
             + (" (the same: --overfit)" if a.overfit else ""))
         say(f"an update: {o.batch // o.subdivisions * o.subdivisions} pictures in {o.subdivisions} mini-batches, "
-            f"about {duration(per_update)}; in all {min(limits) if limits else 'endless'} updates at most, about {duration(total)}"
+            f"about {duration(per_update)}; in all {min(limits) if limits else 'endless'} updates at most, "
+            f"about {duration(total)}"
             f"{' from the start' if self.checkpoint else ''}")
         say(f"into {self.folder.path}: metrics.csv, chart.png, images/, weights/last.weights, weights/best.weights "
             "(--explain-log says what the numbers mean)")

@@ -56,7 +56,7 @@ def test_annotations_are_the_same_everywhere():
     """Recorded once: with another version of numpy or pillow it must not move (a new VERSION records anew)."""
     text = repr([(item.name, item.box_px) for number in range(1, 21)
                  for item in drawing.lay_out(np.random.Generator(np.random.Philox(key=[0, number])))[1]])
-    assert zlib.crc32(text.encode()) == 3082354434
+    assert zlib.crc32(text.encode()) == 2294599692
 
 
 def test_promises_about_objects(drawn):

@@ -10,7 +10,7 @@ BIG = NetOptions(width=416, height=416, channels=3, batch=64, subdivisions=8, ma
 
 
 def applied(changes):
-    text = "[net]\nwidth=8\nheight=8\nchannels=3\nbatch=64\nsubdivisions=8\nlearning_rate=.001\n[convolutional]\n"
+    text = "[net]\nwidth=8\nheight=8\nchannels=3\nbatch=64\nsubdivisions=8\nlearning_rate=.001\n[convolutional]\nfilters=7\n[region]\nclasses=2\n"
     cfg = parser.override(parser.parse(text), changes)
     return parser.typed(cfg, cfg.net, NetOptions)
 
@@ -21,8 +21,8 @@ def test_the_short_schedule_fits_into_its_minutes(seconds):
     assert options.max_batches * options.subdivisions * seconds <= max(schedule.SHORT_MINUTES * 60, 10 * seconds)
     assert options.batch // options.subdivisions == 8
     assert options.burn_in <= options.max_batches / 10
-    rates = [learning_rate(options, b) for b in (options.max_batches // 2, options.max_batches)]
-    assert rates == pytest.approx([.001, .00001])
+    rates = [learning_rate(options, b) for b in (options.max_batches // 8, options.max_batches)]
+    assert rates[0] == pytest.approx(.005 * (1 - 1 / 8) ** 1.5, rel=.1) and rates[1] == 0
 
 
 def test_a_schedule_that_fits_is_left_alone():

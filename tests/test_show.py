@@ -35,7 +35,7 @@ def test_for_other_classes(capsys):
     (["yolov2-tinny"], "did you mean cfg/yolov2-tiny.cfg?"),
     (["voc.names", "--classes", "3"], "voc.names is no cfg: --classes and --set change cfgs only"),
     (["yolov2", "--set", "yolo.classes=3"], "has no [yolo]"),
-    (["yolov2", "--classes", "0"], "not at least 1"),
+    (["yolov2", "--classes", "0"], "whole number of at least 1"),
 ])
 def test_wrong_input(capsys, argv, told):
     code, out, err = run(capsys, *argv)
