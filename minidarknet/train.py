@@ -93,10 +93,12 @@ class Session:
         if net.head.name != "region":
             raise CfgError(f"{cfg.path}: ends in [{net.head.name}]; training classifiers is not supported yet, "
                            "only detectors that end in [region]")
+        say("preparing the kernels (the first run compiles them, about a minute; later ones find them in the cache)")
         seconds = self._measure(net)
         if self._wants_short_schedule():
             cfg = self._shorten(cfg, net, seconds)
             net = self._network(cfg)
+            seconds = self._measure(net)
         if not self.args.resume:
             self.folder = runs.claim_new(self.args.out, Path(self.args.cfg).stem)
         self._announce(net, seconds)
@@ -171,7 +173,6 @@ class Session:
 
     def _measure(self, net):
         """Seconds for one mini-batch, measured on noise; compiles the kernels. The network is left as it was."""
-        say("preparing the kernels (the first run compiles them, about a minute; later ones find them in the cache)")
         o = net.options
         x = np.random.default_rng(0).random((o.batch // o.subdivisions, *net.input.shape), np.float32)
         truth = np.tile(np.array([.5, .5, .3, .3, 0], np.float32), (len(x), 1, 1))
@@ -204,9 +205,10 @@ class Session:
         changes = schedule.short(net.options, seconds)
         if changes:
             say(f"short schedule: the cfg's own {net.options.max_batches} updates would take "
-                f"{duration(net.options.max_batches * net.options.subdivisions * seconds)}; on the sample set, without "
+                f"{duration(net.options.max_batches * net.options.subdivisions * seconds)}. On the sample set, without "
                 f"--max-batches and --minutes, it is scaled down to {changes['net.max_batches']} updates of "
-                f"{changes['net.batch']} pictures, at most {schedule.SHORT_MINUTES} minutes")
+                f"{changes['net.batch']} pictures at {changes['net.width']} x {changes['net.height']} pixels, at most "
+                f"{schedule.SHORT_MINUTES} minutes")
         return parser.override(cfg, changes)
 
     def _announce(self, net, seconds):

@@ -10,7 +10,8 @@ BIG = NetOptions(width=416, height=416, channels=3, batch=64, subdivisions=8, ma
 
 
 def applied(changes):
-    text = "[net]\nwidth=8\nheight=8\nchannels=3\nbatch=64\nsubdivisions=8\nlearning_rate=.001\n[convolutional]\nfilters=7\n[region]\nclasses=2\n"
+    text = ("[net]\nwidth=8\nheight=8\nchannels=3\nbatch=64\nsubdivisions=8\nlearning_rate=.001\n"
+            "[convolutional]\nfilters=7\n[region]\nclasses=2\n")
     cfg = parser.override(parser.parse(text), changes)
     return parser.typed(cfg, cfg.net, NetOptions)
 
@@ -18,11 +19,13 @@ def applied(changes):
 @pytest.mark.parametrize("seconds", [.01, .1, .5, 2, 30])
 def test_the_short_schedule_fits_into_its_minutes(seconds):
     options = applied(schedule.short(BIG, seconds))
-    assert options.max_batches * options.subdivisions * seconds <= max(schedule.SHORT_MINUTES * 60, 10 * seconds)
+    shrunk = options.width * options.height / (BIG.width * BIG.height)
+    assert options.max_batches * options.subdivisions * seconds * shrunk <= max(schedule.SHORT_MINUTES * 60, 10 * seconds)
+    assert (options.width, options.height) == (224, 224)
     assert options.batch // options.subdivisions == 8
     assert options.burn_in <= options.max_batches / 10
     rates = [learning_rate(options, b) for b in (options.max_batches // 8, options.max_batches)]
-    assert rates[0] == pytest.approx(.005 * (1 - 1 / 8) ** 1.5, rel=.1) and rates[1] == 0
+    assert rates[0] == pytest.approx(schedule.SHORT_RATE * (1 - 1 / 8) ** 1.5, rel=.1) and rates[1] == 0
 
 
 def test_a_schedule_that_fits_is_left_alone():
