@@ -89,28 +89,29 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
     threads = cli.use_threads(args.threads)
-    net = Network.from_cfg(args.cfg)
+    net, trained = Network.from_cfg(args.cfg), Network.from_cfg(args.cfg)
     rng, size = np.random.default_rng(0), net.input.shape
     x1, x8 = (rng.random((b, *size), np.float32) for b in (1, 8))
     truth = np.tile(np.array([.5, .5, .3, .3, 0], np.float32), (8, 1, 1))
-    sgd = SGD(net)
+    sgd = SGD(trained)
 
     def train():
-        net.forward(x8, truth, train=True)
-        net.backward()
+        trained.forward(x8, truth, train=True)
+        trained.backward()
         sgd.step()
     work = {"minidarknet": (lambda: net.predict(x1), train), "PyTorch eager": torch_work(net, x1, x8, threads)}
-    times = {name: ([], []) for name, functions in work.items() if functions}
+    work = {name: functions for name, functions in work.items() if functions}
+    times = {name: ([], []) for name in work}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "x.weights"
         weights.save(net, file)
         for turn in range(args.repeats + 1):
-            for name, measured in times.items():
-                for function, list_ in zip(work[name], measured):
+            for name, functions in work.items():
+                for function, measured in zip(functions, times[name]):
                     began = time.perf_counter()
                     function()
                     if turn:  # the first turn compiles
-                        list_.append((time.perf_counter() - began) * 1e3)
+                        measured.append((time.perf_counter() - began) * 1e3)
             seconds = darknet_seconds(paths.resolve(args.cfg), file, Path(folder))
             if turn and seconds:
                 times.setdefault("Darknet (Debian, CPU)", ([], []))[0].append(seconds * 1e3)

@@ -9,7 +9,7 @@ from minidarknet import cli, parser, runs, schedule, weights
 from minidarknet.errors import CfgError, DataError, UsageError
 from minidarknet.netoptions import NetOptions
 
-LEGEND = """what the columns of metrics.csv and the progress bar mean
+LEGEND = """what the progress bar and the columns of metrics.csv mean
   loss           the function that is differentiated, per image; falls, fast at first
   darknet_cost   sum of squared errors per image, the number that Darknet prints
   learning_rate  rises during burn-in, then follows the cfg's policy
@@ -228,8 +228,8 @@ class Session:
             f"about {duration(per_update)}; in all {min(limits) if limits else 'endless'} updates at most, "
             f"about {duration(total)}"
             f"{' from the start' if self.checkpoint else ''}")
-        say(f"into {self.folder.path}: metrics.csv, chart.png, images/, weights/last.weights, weights/best.weights "
-            "(--explain-log says what the numbers mean)")
+        say(f"into {self.folder.path}: metrics.csv, chart.png, images/, weights/last.weights, weights/best.weights")
+        say(LEGEND)
 
     def _train(self, net):
         from minidarknet.optimizer import SGD

@@ -35,7 +35,7 @@ class Trainer:
         self.start = time.monotonic()
         self.deadline = None if seconds is None else self.start + seconds
         self.quiet = quiet
-        self.reader = Reader(validation.examples, [])  # decoded pictures, kept from one validation to the next
+        self.reader = Reader(validation.examples, loader.problems)  # decoded pictures, kept from one validation to the next
         self.step, self.best_map, self.last_map = 0, -1.0, None
         self.base_size = net.input.shape[1::-1]
         self.validation_seconds = 0.0
