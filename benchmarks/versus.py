@@ -108,6 +108,7 @@ def main():
         for turn in range(args.repeats + 1):
             for name, functions in work.items():
                 for function, measured in zip(functions, times[name]):
+                    function()  # wakes its threads and fills the caches, which the one before has emptied
                     began = time.perf_counter()
                     function()
                     if turn:  # the first turn compiles

@@ -14,7 +14,7 @@ USUAL = ("train", "val")
 RARE = 20   # a class with this many times fewer objects than one of nearly the same name is taken for misspelt
 
 
-def parser():
+def arguments():
     """The command's ArgumentParser."""
     p = cli.command("check", "Read a data set, decode every picture and list every problem with file and line. "
                              "Exit code 0: none found, 3: some.")
@@ -73,7 +73,7 @@ def _summary(dataset, split, problems):
 
 def main(argv=None):
     """Run the command -> 0 when nothing is wrong, 3 otherwise. Raises DataError when there is nothing to read."""
-    args = parser().parse_args(argv)
+    args = arguments().parse_args(argv)
     there = annotations.splits(args.data)
     splits = args.split or [split for split in USUAL if split in there]
     if not splits:

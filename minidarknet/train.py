@@ -224,10 +224,10 @@ class Session:
             f"{' and other sizes (multi-scale)' if self._multiscale(net) else ''}, {len(net.names)} classes")
         say(f"on {a.data}: {len(self.training.examples)} pictures to train, {len(self.validation.examples)} to validate"
             + (" (the same: --overfit)" if a.overfit else ""))
-        say(f"an update: {o.batch // o.subdivisions * o.subdivisions} pictures in {o.subdivisions} mini-batches, "
-            f"about {duration(per_update)}; in all {min(limits) if limits else 'endless'} updates at most, "
-            f"about {duration(total)}"
-            f"{' from the start' if self.checkpoint else ''}")
+        pictures = o.batch // o.subdivisions * o.subdivisions
+        say(f"an update: {pictures} pictures in {o.subdivisions} mini-batch{'es' * (o.subdivisions > 1)}, about "
+            f"{duration(per_update)}; in all {min(limits) if limits else 'endless'} updates at most, "
+            f"about {duration(total)}{' from the start' if self.checkpoint else ''}")
         say(f"into {self.folder.path}: metrics.csv, chart.png, images/, weights/last.weights, weights/best.weights")
         say(LEGEND)
 
