@@ -221,6 +221,11 @@ def evaluate_detections(detections_by_id, examples, names, threshold=.5, extra=1
     return evaluate_boxes(_gather(detections_by_id, examples, names), examples, names, threshold, extra)
 
 
+def _comp4_file(folder, name):
+    """Path of a class's result file; a slash in the name must not lead into another folder."""
+    return Path(folder) / f"comp4_det_test_{name.replace('/', '_')}.txt"
+
+
 def write_comp4(folder, detections_by_id, examples, names):
     """Write Darknet's and VOC's result files, comp4_det_test_NAME.txt, into `folder` (made if need be).
 
@@ -234,7 +239,7 @@ def write_comp4(folder, detections_by_id, examples, names):
     for name, found in zip(names, _gather(detections_by_id, examples, names)):
         lines = [f"{examples[i].id} {score:f} {box[0]:f} {box[1]:f} {box[2]:f} {box[3]:f}\n"
                  for i, box, score in zip(*found)]
-        paths.append(folder / f"comp4_det_test_{name}.txt")
+        paths.append(_comp4_file(folder, name))
         paths[-1].write_text("".join(lines), encoding="utf-8")
     return paths
 
@@ -247,7 +252,7 @@ def read_comp4(folder, examples, names):
     that is not among the examples; and where no file exists at all.
     """
     number = {example.id: i for i, example in enumerate(examples)}
-    files = [Path(folder) / f"comp4_det_test_{name}.txt" for name in names]
+    files = [_comp4_file(folder, name) for name in names]
     if not any(file.exists() for file in files):
         raise DataError(f"{folder}: expected files such as {files[0].name if files else 'comp4_det_test_NAME.txt'}")
     found = []

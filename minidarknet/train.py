@@ -220,7 +220,7 @@ class Session:
         total = min(limits) * per_update if limits else None
         if a.minutes and (total is None or a.minutes * 60 < total):
             total = a.minutes * 60
-        say(f"training {Path(a.cfg).stem}: {count / 1e6:.2f} million parameters, {w} x {h} pixels"
+        say(f"training {Path(a.cfg).stem}: {count:,} parameters, {w} x {h} pixels"
             f"{' and other sizes (multi-scale)' if self._multiscale(net) else ''}, {len(net.names)} classes")
         say(f"on {a.data}: {len(self.training.examples)} pictures to train, {len(self.validation.examples)} to validate"
             + (" (the same: --overfit)" if a.overfit else ""))

@@ -183,7 +183,7 @@ def test_subsets(tmp_path):
 
 
 def test_the_sample_set_is_found_by_name(tmp_path, monkeypatch):
-    sample = pytest.importorskip("minidarknet.data.sample")
+    from minidarknet.data import sample
     monkeypatch.setattr(sample, "ensure_sample", lambda: make.voc(tmp_path / "drawn", {"a": [CAT]}))
     assert [e.id for e in load("sample", "train")] == ["a"]
 

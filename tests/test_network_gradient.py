@@ -58,19 +58,6 @@ def test_gradient_check_of_the_network_notices_a_wrong_gradient(batch, index):
     assert abs(numeric - analytic) > 1e-5 * max(abs(numeric), abs(analytic))
 
 
-def test_gradients_of_a_source_with_several_readers_add_up(batch):
-    """Layer 2 is read by 3 and 4: without 3's branch its gradient is another one."""
-    net = small_network(backend="kernels", dtype=np.float64)
-    net.forward(*batch, train=True)
-    net.backward()
-    both = net.layers[2].grad_weight = net.layers[2].grad_weight.copy()
-    net.layers[2].grad_weight[...] = 0
-    net.layers[3].weight[...] = 0
-    net.forward(*batch, train=True)
-    net.backward()
-    assert not np.allclose(both, 0)
-
-
 G5 = """
 [net]
 batch=2
