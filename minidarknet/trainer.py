@@ -80,7 +80,8 @@ class Trainer:
         return "limit" if reason == "limit" and self.step > begun else reason
 
     def save(self):
-        """Write checkpoint.npz and weights/last.weights."""
+        """Write checkpoint.npz and weights/last.weights. Raises DivergedError rather than replace good ones by NaN."""
+        self._check_weights()
         self.folder.save_checkpoint(self.state())
         weights.save(self.net, self.folder.last)
         self.saved = time.monotonic()
@@ -141,6 +142,11 @@ class Trainer:
         if not np.isfinite(loss):
             raise DivergedError(diagnosis(self.net, self.step + 1, self.optimizer.rate))
 
+    def _check_weights(self):
+        """The last update may have spoilt the weights although the loss before it was finite."""
+        if not all(np.isfinite(stored.array).all() for layer in self.net.layers for stored in layer.stored):
+            raise DivergedError(diagnosis(self.net, self.step, self.optimizer.rate))
+
     def _due(self, row):
         """Between updates: validate and save when it is time, and write the row."""
         now = time.monotonic()
@@ -160,6 +166,7 @@ class Trainer:
 
     def _validate(self, row):
         """Score the validation set at the cfg's own size, keep the best weights, draw the probe pictures."""
+        self._check_weights()
         began, size = time.monotonic(), self.net.input.shape[1::-1]
         if size != self.base_size:
             self.net.resize(self.base_size)
@@ -246,6 +253,6 @@ def diagnosis(net, step, rate):
                   if not np.isfinite(param.value).all()), None)
     where = where or next((f"output of layer {layer.index} [{layer.name}]" for layer in net.layers
                            if not np.isfinite(layer.out).all()), "loss itself")
-    return (f"the loss is not finite at update {step}; it began in the {where}. Likely causes: a learning rate too high "
+    return (f"numbers are no longer finite at update {step}; it began in the {where}. Likely causes: a learning rate too high "
             f"(it is {rate:.3g}: try --set net.learning_rate={rate / 10:.3g} or a longer net.burn_in), anchors in the "
             "wrong unit (they are cells of the output grid), or boxes that are wrong (python -m minidarknet.check)")

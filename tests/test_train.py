@@ -161,6 +161,16 @@ def test_divergence_names_the_layer_and_exits_6(tmp_path, drawn, tiny_cfg):
     assert np.isfinite(np.load(out / "checkpoint.npz")["layer0.weight"]).all()
 
 
+def test_spoilt_weights_never_replace_good_ones(tmp_path, drawn, tiny_cfg):
+    """The loss of the only update is finite, the weights after it are not."""
+    out = tmp_path / "spoilt"
+    done = train(tiny_cfg, drawn, out, "--set", "net.learning_rate=1e39", "net.burn_in=0", "--max-batches", 1)
+    assert done.returncode == 6, done.stderr
+    assert "weights of layer" in done.stderr and "Traceback" not in done.stderr
+    Network.from_cfg(out / "model.cfg", weights=out / "weights/last.weights")
+    assert np.isfinite(np.load(out / "checkpoint.npz")["layer0.weight"]).all()
+
+
 def test_the_head_is_rebuilt_for_the_data(tmp_path, drawn, tiny_cfg):
     out = tmp_path / "two"
     names = (drawn / "Annotations/000001.xml").read_text()
