@@ -1,4 +1,4 @@
-"""The engine's convolution against the kernels and the naive counterpart: every shape, margins, adjoints, threads."""
+"""The engine's direct convolution against the kernels and the naive counterpart: every shape, margins, adjoints, threads."""
 import naive
 import numpy as np
 import pytest
@@ -36,27 +36,31 @@ TOLERANCE = 2e-6  # relative to the largest result; float32 sums of up to 6300 p
 class Case:
     """The arrays of one convolution, framed as layers frame them, and its (stride, pad, groups)."""
 
-    def __init__(self, rng, shape, spare=0):
+    def __init__(self, rng, shape, spare=0, algorithm="direct"):
         b, h, w, c, f, k, stride, pad, groups = shape
         oh, ow = ((n + 2 * pad - k) // stride + 1 for n in (h, w))
-        self.spare, self.how = spare, (stride, pad, groups)
+        self.spare, self.how, self.algorithm = spare, (stride, pad, groups), algorithm
         self.x = framed(rng.standard_normal((b, h, w, c), np.float32), pad + spare)
         self.weight = rng.standard_normal((k, k, c // groups, f), np.float32)
         self.grad_out = framed(rng.standard_normal((b, oh, ow, f), np.float32), max(k - 1 - pad, 0) + spare)
 
+    def choice(self, ops):
+        return (self.algorithm,) if ops is engine else ()
+
     def forward(self, ops=engine):
         out = framed(np.ones(self.grad_out.shape, self.x.dtype), 1)
-        ops.convolutional_forward(self.x, self.weight, out, *self.how)
+        ops.convolutional_forward(self.x, self.weight, out, *self.how, *self.choice(ops))
         return out
 
     def data(self, ops=engine, start=None):
         grad = framed(np.ones(self.x.shape, self.x.dtype) if start is None else start, 2)
-        ops.convolutional_backward_data(self.grad_out, self.weight, grad, *self.how, start is not None)
+        ops.convolutional_backward_data(self.grad_out, self.weight, grad, *self.how, start is not None,
+                                        *self.choice(ops))
         return grad
 
     def weights(self, ops=engine, start=0):
         grad = np.full_like(self.weight, start)
-        ops.convolutional_backward_weight(self.x, self.grad_out, grad, *self.how)
+        ops.convolutional_backward_weight(self.x, self.grad_out, grad, *self.how, *self.choice(ops))
         return grad
 
     def all(self, ops=engine):

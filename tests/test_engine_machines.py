@@ -28,7 +28,7 @@ def python(code, **environment):
 
 def test_flat_names():
     assert engine.FRAMED is True
-    assert set(engine.__all__) == set(kernels.__all__)
+    assert set(kernels.__all__) < set(engine.__all__)
     assert all(callable(getattr(engine, name)) for name in engine.__all__ if name != "FRAMED")
 
 
@@ -50,6 +50,7 @@ def test_narrower_registers(name, features, lanes):
 def check_in_short(lanes):
     """Run a few shapes through every engine operation; in a process of its own, see above."""
     import test_engine
+    import test_engine_fused
     import test_engine_passes
     assert LANES == lanes
     rng = np.random.default_rng(0)
@@ -62,6 +63,8 @@ def check_in_short(lanes):
         test_engine_passes.test_activation(rng, shape, 1)
         test_engine_passes.test_maxpool(rng, shape, (2, 1, 0))
         test_engine_passes.test_bias(rng, shape)
+        for pool in (False, True):
+            test_engine_fused.test_agrees_with_the_kernels_one_after_the_other(rng, shape, pool, "leaky")
     test_engine_passes.test_sgd(rng, 4099)
 
 
@@ -70,7 +73,7 @@ def test_compiled_code_is_kept(tmp_path):
     code = ("import numpy as np; from minidarknet import engine; from minidarknet.engine import direct;"
             "z = np.zeros((1, 3, 3, 4), np.float32);"
             "engine.convolutional_forward(z, np.zeros((1, 1, 4, 4), np.float32), z.copy(), 1, 0, 1);"
-            "stats = direct._sweep.stats; print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))")
+            "stats = direct._run.stats; print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))")
     assert python(code, NUMBA_CACHE_DIR=str(tmp_path)).split() == ["0", "1"]
     assert python(code, NUMBA_CACHE_DIR=str(tmp_path)).split() == ["1", "0"]
 

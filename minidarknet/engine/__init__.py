@@ -17,14 +17,23 @@ if not numba.config.DISABLE_JIT:
         convolutional_backward_data,
         convolutional_backward_weight,
         convolutional_forward,
+        convolutional_measure,
+        convolutional_predict,
     )
+    from minidarknet.engine.fused import fused_forward
+    from minidarknet.engine.fused_gradient import fused_backward, fused_bias_backward
     from minidarknet.engine.maxpool import maxpool_backward, maxpool_forward
+    from minidarknet.engine.prepare import prepare, restore
     from minidarknet.engine.sgd import sgd_update
 
 FRAMED = True  # layers give these functions pictures inside margins of zeros
+CHOOSES = not numba.config.DISABLE_JIT  # convolutions take the keyword `algorithm`
 
 __all__ = [  # noqa: PLE0604 (names of kernels, which are strings)
     *_kernels, "activation_backward", "activation_forward", "batchnorm_backward", "batchnorm_forward",
     "batchnorm_statistics", "bias_backward", "bias_forward", "convolutional_backward_data",
     "convolutional_backward_weight", "convolutional_forward", "maxpool_backward", "maxpool_forward", "sgd_update",
 ]
+if not numba.config.DISABLE_JIT:  # several of the kernels' functions in one pass, for fuse.py
+    __all__ += ["convolutional_measure", "convolutional_predict", "fused_backward", "fused_bias_backward", "fused_forward",
+                "prepare", "restore"]

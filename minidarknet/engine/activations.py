@@ -10,7 +10,7 @@ from minidarknet.engine.vector import FLOAT, LANES, ZERO, load, splat, store, wh
 from minidarknet.kernels._jit import parallel, prange
 from minidarknet.kernels.activations import LEAKY, LINEAR, RELIE, RELU
 
-SLOPES = {LEAKY: np.float32(.1), RELU: ZERO, RELIE: np.float32(.01)}
+SLOPES = {LINEAR: np.float32(1), LEAKY: np.float32(.1), RELU: ZERO, RELIE: np.float32(.01)}
 
 
 def _runs(array):
@@ -57,9 +57,11 @@ def activation_forward(x, kind):
     x (b, h, w, c) float32, *written* in place; kind int, the code of the function (minidarknet/activations.py).
     Darknet: src/activations.c.
     """
+    if kind == LINEAR:
+        return
     if kind in SLOPES:
         _bend(_runs(x), SLOPES[kind])
-    elif kind != LINEAR:
+    else:
         kernels.activation_forward(x, kind)
 
 
@@ -69,10 +71,12 @@ def activation_backward(out, grad, kind):
     out (b, h, w, c) float32: what activation_forward left; grad (b, h, w, c) float32: dL/dout, *written* in place to
     dL/dx; kind int, the code of the function. Darknet: src/activations.c.
     """
+    if kind == LINEAR:
+        return
     if kind in SLOPES:
         y, g = _runs(out), _runs(grad)
         if y.w != g.w:  # one of them is part of a wider array
             y, g = picture(out), picture(grad)
         _bend_gradient(y, g, SLOPES[kind])
-    elif kind != LINEAR:
+    else:
         kernels.activation_backward(out, grad, kind)

@@ -1,55 +1,107 @@
 """Convolution and its two gradients in the engine; the plain loops are kernels/convolutional.py.
 
-    forward            out    = x convolved with the weights                              direct.py
-    data gradient      grad_x = grad_out convolved with the weights turned round          direct.py
-    weight gradient    every tap: sum over pixels of x (shifted) times grad_out           weight_gradient.py
+    forward            out    = x convolved with the weights                       direct.py  or  winograd_convolve.py
+    data gradient      grad_x = grad_out convolved with the weights turned round   direct.py  or  winograd_convolve.py
+    weight gradient    every tap: sum over pixels of x (shifted) times grad_out
+                                                            weight_gradient.py  or  winograd_weight_gradient.py
 
-x needs `pad` pixels of zero margin around it in memory, grad_out `k - 1 - pad` (a layer's `margin`, `grad_margin`).
+algorithm.py chooses. x needs `pad` pixels of zero margin around it in memory, grad_out `k - 1 - pad` (a layer's
+`margin` and `grad_margin`).
 """
+from minidarknet.engine.activations import SLOPES
+from minidarknet.engine.algorithm import use_winograd
 from minidarknet.engine.direct import convolve
+from minidarknet.engine.finish import ACCUMULATE, ACTIVATE, MEASURE, WRITE, Finish
 from minidarknet.engine.memory import address_of, picture
-from minidarknet.engine.pack import Taps
+from minidarknet.engine.pack import BLOCK, Taps
+from minidarknet.engine.prepare import Prepared
 from minidarknet.engine.vector import FLOAT
 from minidarknet.engine.weight_gradient import weight_gradient
+from minidarknet.engine.winograd_convolve import winograd_convolve
+from minidarknet.engine.winograd_weight_gradient import winograd_weight_gradient
 
 
-def convolutional_forward(x, weight, out, stride, pad, groups):
+def convolutional_forward(x, weight, out, stride, pad, groups, algorithm="auto"):
     """out[n, oy, ox, f] = sum over ky, kx, c of x[n, iy, ix, c] * weight[ky, kx, c, f].
 
     with iy = oy * stride + ky - pad, ix alike.
     x (b, h, w, c) float32 in a margin of `pad` zero pixels; weight (k, k, c / groups, f) float32, C-contiguous; out
-    (b, oh, ow, f) float32, *written*; stride, pad ints in pixels; groups int.
+    (b, oh, ow, f) float32, *written*; stride, pad ints in pixels; groups int; algorithm: one of algorithm.ALGORITHMS.
     Darknet: src/convolutional_layer.c.
     """
+    _forward(x, weight, picture(out), stride, pad, groups, algorithm, Finish(WRITE))
+
+
+def convolutional_measure(x, weight, out, stride, pad, groups, mean, variance, algorithm="auto"):
+    """convolutional_forward, and the batch's statistics of the results on the way: mean = sum out / M, biased variance.
+
+    x, weight, out, stride, pad, groups, algorithm: as convolutional_forward; mean, variance (f,) float32, *written*;
+    M = b oh ow.
+    """
+    _forward(x, weight, picture(out), stride, pad, groups, algorithm,
+             Finish(MEASURE, filters=len(mean), mean=address_of(mean), variance=address_of(variance)))
+
+
+def convolutional_predict(x, weight, factor, shift, kind, pool, out, stride, pad, groups, algorithm="auto"):
+    """out = act(factor * (x convolved with weight) + shift), or the largest of that in every 2 x 2 window.
+
+    x, stride, pad, groups, algorithm: as convolutional_forward; weight: as there, or Prepared where groups is 1;
+    factor, shift (f,) float32: batch norm or bias folded into two numbers per filter; kind int: an activation of
+    activations.SLOPES; pool bool: windows of 2 x 2 with stride 2, smaller at an odd edge; out
+    (b, oh, ow, f) float32 or with pool (b, ceil(oh / 2), ceil(ow / 2), f), *written*.
+    """
+    target = picture(out)
+    if pool:  # the pictures that are pooled; the strides are those of what is written
+        target = target._replace(h=(x.shape[1] + 2 * pad - weight.shape[0]) // stride + 1,
+                                 w=(x.shape[2] + 2 * pad - weight.shape[0]) // stride + 1)
+    _forward(x, weight, target, stride, pad, groups, algorithm,
+             Finish(ACTIVATE, int(pool), address_of(factor), address_of(shift), SLOPES[kind], len(factor)))
+
+
+def _forward(x, weight, out, stride, pad, groups, algorithm, finish):
+    """Convolve and finish; out: Picture, see finish.py."""
     k, _, cg, f = weight.shape
-    taps = Taps(address_of(weight), k, k, cg, f // groups, row=k * cg * f, column=cg * f, input=f, output=1,
-                group=f // groups)
-    convolve(picture(x).moved(-pad, -pad), taps, picture(out), stride, groups, False)
+    if isinstance(weight, Prepared):
+        taps = Taps(address_of(weight.array), k, k, cg, f, row=k * BLOCK, column=BLOCK, input=k * k * BLOCK, output=1,
+                    block=k * k * cg * BLOCK, group=0)
+    else:
+        taps = Taps(address_of(weight), k, k, cg, f // groups, row=k * cg * f, column=cg * f, input=f, output=1,
+                    block=BLOCK, group=f // groups)
+    source = picture(x).moved(-pad, -pad)
+    if use_winograd(algorithm, k, stride, pad, groups, *x.shape, f):
+        winograd_convolve(source, taps, out, finish)
+    else:
+        convolve(source, taps, out, stride, groups, finish)
 
 
-def convolutional_backward_weight(x, grad_out, grad_weight, stride, pad, groups):
+def convolutional_backward_weight(x, grad_out, grad_weight, stride, pad, groups, algorithm="auto"):
     """grad_weight[ky, kx, c, f] += sum over n, oy, ox of x[n, iy, ix, c] * grad_out[n, oy, ox, f].
 
     with iy = oy * stride + ky - pad, ix alike: for every weight, what it was multiplied by.
     x (b, h, w, c) float32 in a margin of `pad` zero pixels; grad_out (b, oh, ow, f) float32; grad_weight
-    (k, k, c / groups, f) float32, C-contiguous, *accumulated*; stride, pad ints in pixels; groups int.
-    Darknet: src/convolutional_layer.c.
+    (k, k, c / groups, f) float32, C-contiguous, *accumulated*; stride, pad ints in pixels; groups int; algorithm: one
+    of algorithm.ALGORITHMS. Darknet: src/convolutional_layer.c.
     """
-    k, _, cg, _ = grad_weight.shape
-    weight_gradient(picture(x).moved(-pad, -pad), picture(grad_out), address_of(grad_weight), k, cg, stride, groups)
+    k, _, cg, f = grad_weight.shape
+    source, address = picture(x).moved(-pad, -pad), address_of(grad_weight)
+    if use_winograd(algorithm, k, stride, pad, groups, *x.shape, f):
+        winograd_weight_gradient(source, picture(grad_out), address)
+    else:
+        weight_gradient(source, picture(grad_out), address, k, cg, stride, groups)
 
 
-def convolutional_backward_data(grad_out, weight, grad_x, stride, pad, groups, accumulate):
+def convolutional_backward_data(grad_out, weight, grad_x, stride, pad, groups, accumulate, algorithm="auto"):
     """grad_x[n, iy, ix, c] (+)= sum over ky, kx, f of grad_out[n, oy, ox, f] * weight[ky, kx, c, f].
 
     with iy = oy * stride + ky - pad, ix alike. For stride s the pixels of grad_x fall into s x s phases, each reached
     by every s-th tap only: one small convolution with stride 1 per phase.
     grad_out (b, oh, ow, f) float32 in a margin of k - 1 - pad zero pixels; weight (k, k, c / groups, f) float32; grad_x
-    (b, h, w, c) float32, *accumulated* if accumulate (bool) else *written*; stride, pad ints in pixels; groups int.
-    Darknet: src/convolutional_layer.c.
+    (b, h, w, c) float32, *accumulated* if accumulate (bool) else *written*; stride, pad ints in pixels; groups int;
+    algorithm: one of algorithm.ALGORITHMS. Darknet: src/convolutional_layer.c.
     """
     k, _, cg, f = weight.shape
-    whole, source = picture(grad_x), picture(grad_out)
+    whole, source, finish = picture(grad_x), picture(grad_out), Finish(ACCUMULATE if accumulate else WRITE)
+    winograd = use_winograd(algorithm, k, stride, pad, groups, *grad_out.shape, cg)
     for y in range(min(stride, whole.h)):
         for x in range(min(stride, whole.w)):
             # Pixel y of grad_x meets the taps (y + pad) % stride, + stride, + 2 stride ...; the last comes first.
@@ -61,9 +113,13 @@ def convolutional_backward_data(grad_out, weight, grad_x, stride, pad, groups, a
                 continue
             last_y, last_x = first_y + (rows - 1) * stride, first_x + (columns - 1) * stride
             taps = Taps(address_of(weight) + FLOAT * (last_y * k + last_x) * cg * f, rows, columns, f // groups, cg,
-                        row=-stride * k * cg * f, column=-stride * cg * f, input=1, output=f, group=f // groups)
+                        row=-stride * k * cg * f, column=-stride * cg * f, input=1, output=f,
+                        block=BLOCK * f, group=f // groups)
             phase = whole.moved(y, x)._replace(h=-(-(whole.h - y) // stride), w=-(-(whole.w - x) // stride),
                                                row=whole.row * stride, pixel=whole.pixel * stride)
             # forward: iy = oy * stride + ky - pad
-            convolve(source.moved((y + pad - last_y) // stride, (x + pad - last_x) // stride), taps, phase, 1, groups,
-                     accumulate)
+            window = source.moved((y + pad - last_y) // stride, (x + pad - last_x) // stride)
+            if winograd:
+                winograd_convolve(window, taps, phase, finish)
+            else:
+                convolve(window, taps, phase, 1, groups, finish)

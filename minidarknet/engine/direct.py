@@ -7,22 +7,48 @@
 
 So PIXELS windows times a block of filters is one call of the microkernel, with k rows of depth k * c. The pixels of a
 block are numbered through all pictures of the batch; past the last one the last is repeated, which writes the same
-bits to the same place. A task owns some pixels and one block of filters, packs its weights and sweeps over its pixels.
+bits to the same place. A task owns some pixels and one block of filters, packs its weights and sweeps over its pixels;
+then, while they are in its cache, it finishes them (finish.py). A convolution of size 1 is a plain matrix product.
 """
+from typing import NamedTuple
+
 import numba
 
-from minidarknet.engine.memory import scratch
+from minidarknet.engine.finish import ACCUMULATE, bytes_of_sums, finish_pixels, merge_sums, pool_pixels
+from minidarknet.engine.memory import Picture, even_share, scratch
 from minidarknet.engine.microkernel import PIXELS, multiply
-from minidarknet.engine.pack import pack
+from minidarknet.engine.pack import BLOCK, filter_offset, pack
 from minidarknet.engine.vector import FLOAT, LANES, load, load_all, read_integer, store, write_integer
+from minidarknet.engine.winograd import WORKSPACE
 from minidarknet.kernels._jit import jit, parallel, prange
 
 WIDTH = 2 * LANES              # filters of a block: two registers
 TABLE = 8 * PIXELS             # bytes of a table of addresses
 TILE = FLOAT * PIXELS * WIDTH  # bytes of a block of results
+TABLES = 3 * TABLE + max(TILE, WORKSPACE)  # what a thread's memory begins with; then packed weights
 PACKED = 512 * 1024            # bytes of packed weights that may stay in a core's own cache beside the pixels
 TASK_PIXELS = 100 * PIXELS     # pixels of a task: many enough to be worth packing the weights
-TASKS_PER_THREAD = 4           # at least, where there are pixels enough, so that no thread waits long for another
+TASKS = 16                     # at least, where there are pixels enough
+
+
+class Plan(NamedTuple):
+    """How a direct convolution is cut up; all ints.
+
+    stride, groups; blocks: of filters; chunk: pixels of a task, or with pool pairs of rows; chunks. The window is read
+    in `passes` times `rows` runs of `depth` numbers, `a_row` numbers apart. ready: whether the weights are used where they
+    are, because they lie as the microkernel wants them.
+    """
+
+    stride: int
+    groups: int
+    blocks: int
+    chunk: int
+    chunks: int
+    passes: int
+    rows: int
+    depth: int
+    a_row: int
+    ready: int
 
 
 @jit
@@ -68,63 +94,120 @@ def copy_columns(tile, width, c_table, rows, left, accumulate):
             store(target + FLOAT * j, value, left - j)
 
 
-@parallel
-def _sweep(x, taps, out, stride, groups, accumulate, passes, rows, depth, a_row, chunk, memory):
-    """All tasks of a convolution. The window is read in `passes` times `rows` runs of `depth` numbers, see convolve."""
-    pixels = out.b * out.h * out.w
-    chunks = -(-pixels // chunk)
-    blocks = -(-taps.outputs // WIDTH)
-    for task in prange(chunks * groups * blocks):
-        first_filter = task % blocks * WIDTH
-        group = task // blocks % groups
-        first = task // blocks // groups * chunk
-        last = min(first + chunk, pixels)
-        left = taps.outputs - first_filter
-        width = WIDTH if left > LANES else LANES
-        aside = left < width  # a block that is not full is computed aside, and its existing columns are copied
+@jit
+def _sweep(x, taps, out, plan, finish, group, filter_, first, last, k, own, packed):
+    """Pass k over pixels first .. last - 1: PIXELS windows times one block of filters at a time.
 
-        a_table = memory.address + memory.step * numba.get_thread_id()
-        c_table = a_table + TABLE
-        tile_table = c_table + TABLE
-        tile = tile_table + TABLE
-        packed = tile + TILE
-        for i in range(PIXELS):
-            write_integer(tile_table + 8 * i, tile + FLOAT * i * width)
-        target = tile_table if aside else c_table
-
-        a_start = x.address + FLOAT * group * taps.inputs
-        c_start = out.address + FLOAT * (group * taps.outputs + first_filter)
-        for k in range(passes):
-            pack(taps, group, first_filter, width, k, taps.rows // passes, packed)
-            add = accumulate or k > 0
-            add_there = add and not aside
-            for pixel in range(first, last, PIXELS):
-                _address_pixels(pixel, last, x, out, stride, a_start, c_start, a_table, c_table)
-                if width == WIDTH:
-                    multiply(PIXELS, 2, rows, depth, a_table, 1, a_row, packed, WIDTH, depth * WIDTH, target, add_there)
-                else:
-                    multiply(PIXELS, 1, rows, depth, a_table, 1, a_row, packed, LANES, depth * LANES, target, add_there)
-                if aside:
-                    copy_columns(tile, width, c_table, min(PIXELS, last - pixel), left, add)
-            a_start += FLOAT * x.row
-
-
-def convolve(x, taps, out, stride, groups, accumulate):
-    """out[n, oy, ox, j] (+)= sum over ky, kx, i of  x[n, oy * stride + ky, ox * stride + kx, i] * taps[ky, kx, i, j].
-
-    x Picture, which begins at the first pixel of the first window; taps Taps, at least one; out Picture, *written* or,
-    if accumulate (bool), *accumulated*; stride int in pixels; groups int: group g reads channels g * inputs onwards and
-    writes channels g * outputs onwards.
+    filter_: the block's first filter within its group; own: the thread's memory; packed: address of the pass's weights.
     """
+    left = taps.outputs - filter_
+    width = WIDTH if left > LANES else LANES
+    aside = left < width  # a block that is not full is computed aside, and its existing columns are copied
+    a_table, c_table, tile_table, tile = own, own + TABLE, own + 2 * TABLE, own + 3 * TABLE
+    for i in range(PIXELS):
+        write_integer(tile_table + 8 * i, tile + FLOAT * i * width)
+    target = tile_table if aside else c_table
+    a_start = x.address + FLOAT * (group * taps.inputs + k * x.row)
+    c_start = out.address + FLOAT * (group * taps.outputs + filter_)
+    add = finish.mode == ACCUMULATE or k > 0
+    add_there = add and not aside
+    rows, depth, a_row = plan.rows, plan.depth, plan.a_row
+    b_step = taps.input if plan.ready else width
+    for pixel in range(first, last, PIXELS):
+        _address_pixels(pixel, last, x, out, plan.stride, a_start, c_start, a_table, c_table)
+        if width == WIDTH:
+            multiply(PIXELS, 2, rows, depth, a_table, 0, 1, a_row, packed, b_step, depth * b_step, target, 0,
+                     add_there)
+        else:
+            multiply(PIXELS, 1, rows, depth, a_table, 0, 1, a_row, packed, b_step, depth * b_step, target, 0,
+                     add_there)
+        if aside:
+            copy_columns(tile, width, c_table, min(PIXELS, last - pixel), left, add)
+
+
+@parallel
+def _run(x, taps, out, plan, finish, memory):
+    """A task for every chunk of pixels, group and block of filters."""
     pixels = out.b * out.h * out.w
+    for task in prange(plan.chunks * plan.groups * plan.blocks):
+        own = memory.address + memory.step * numba.get_thread_id()
+        filter_, group = task % plan.blocks * WIDTH, task // plan.blocks % plan.groups
+        chunk = task // plan.blocks // plan.groups
+        left = taps.outputs - filter_
+        first, last = chunk * plan.chunk, min(pixels, (chunk + 1) * plan.chunk)
+        packed, height = own + TABLES, taps.rows // plan.passes
+        if plan.ready:
+            packed = taps.address + FLOAT * filter_offset(taps, filter_)
+        for k in range(plan.passes):
+            if not plan.ready:
+                pack(taps, group, filter_, WIDTH if left > LANES else LANES, k * height, height, packed)
+            _sweep(x, taps, out, plan, finish, group, filter_, first, last, k, own, packed)
+        finish_pixels(finish, out, chunk, first, last, group * taps.outputs + filter_, min(left, WIDTH), own + 3 * TABLE)
+
+
+@parallel
+def _run_pooled(x, taps, out, plan, finish, memory, aside):
+    """The same where the results are pooled: two rows at a time stay in the thread's memory, `aside` bytes from its
+    beginning. out: of the poolings, but with the height and width of the results."""
+    pairs = -(-out.h // 2)
+    for task in prange(plan.chunks * plan.groups * plan.blocks):
+        own = memory.address + memory.step * numba.get_thread_id()
+        filter_, group = task % plan.blocks * WIDTH, task // plan.blocks % plan.groups
+        chunk = task // plan.blocks // plan.groups
+        left = taps.outputs - filter_
+        width = WIDTH if left > LANES else LANES
+        packed = own + TABLES
+        pass_step = FLOAT * width * plan.rows * plan.depth
+        if plan.ready:
+            packed = taps.address + FLOAT * filter_offset(taps, filter_)
+        else:
+            pack(taps, group, filter_, width, 0, taps.rows, packed)
+        for pair in range(chunk * plan.chunk, min(out.b * pairs, (chunk + 1) * plan.chunk)):
+            top = pair // pairs * out.h + pair % pairs * 2
+            rows = min(2, out.h - pair % pairs * 2)
+            first = top * out.w
+            # A picture whose pixel `first` is the first of the thread's memory, and whose filters begin with this block's.
+            here = Picture(own + aside - FLOAT * (first * width + group * taps.outputs + filter_), out.b, out.h, out.w,
+                           out.c, out.h * out.w * width, out.w * width, width)
+            for k in range(plan.passes):
+                _sweep(x, taps, here, plan, finish, group, filter_, first, first + rows * out.w, k, own,
+                       packed + k * pass_step)
+            channel = group * taps.outputs + filter_
+            target = out.address + FLOAT * (pair // pairs * out.image + pair % pairs * out.row + channel)
+            pool_pixels(finish, own + aside, width, rows, out.w, target, out.pixel, channel, min(left, width))
+
+
+def convolve(x, taps, out, stride, groups, finish):
+    """out[n, oy, ox, j] = sum over ky, kx, i of  x[n, oy * stride + ky, ox * stride + kx, i] * taps[ky, kx, i, j].
+
+    x Picture, which begins at the first pixel of the first window; taps Taps, at least one; out Picture, *written* as
+    finish (finish.Finish) says; where that pools, the strides are those of the poolings; stride int in pixels; groups
+    int: group g reads channels g * inputs onwards and writes channels g * outputs onwards.
+    """
     block = FLOAT * WIDTH * taps.columns * taps.inputs  # bytes of one kernel row's packed weights
     if groups > 1 or x.pixel != taps.inputs:  # a run ends with its pixel
         passes, rows, depth, a_row = taps.rows, taps.columns, taps.inputs, x.pixel
     else:  # the pixels of a window's row form one run
-        passes = 1 if taps.rows * block <= PACKED else taps.rows
+        passes = 1 if finish.pool or taps.rows * block <= PACKED else taps.rows
         rows, depth, a_row = taps.rows // passes, taps.columns * taps.inputs, x.row
-    tasks = groups * -(-taps.outputs // WIDTH)
-    chunks = max(-(-pixels // TASK_PIXELS), -(-TASKS_PER_THREAD * numba.get_num_threads() // tasks))
-    chunk = -(-pixels // chunks // PIXELS) * PIXELS
-    memory, _ = scratch(3 * TABLE + TILE + block * (taps.rows // passes))
-    _sweep(x, taps, out, stride, groups, int(accumulate), passes, rows, depth, a_row, chunk, memory)
+    blocks = -(-taps.outputs // WIDTH)
+    if finish.pool:
+        lines, most = out.b * -(-out.h // 2), max(1, TASK_PIXELS // (2 * out.w))
+    else:
+        lines, most = out.b * out.h * out.w, TASK_PIXELS
+    # How the pixels are cut must not depend on the number of threads: sums are taken chunk by chunk.
+    chunks = max(-(-lines // most), -(-TASKS // (groups * blocks)))
+    chunk = even_share(lines, -(-lines // chunks))
+    if not finish.pool:
+        chunk = -(-chunk // PIXELS) * PIXELS
+    plan = Plan(stride, groups, blocks, chunk, -(-lines // chunk), passes, rows, depth, a_row,
+                int(groups == taps.rows * taps.columns == 1 and taps.input == BLOCK))
+    if finish.pool:
+        aside = TABLES + block * taps.rows
+        memory, _ = scratch(aside + FLOAT * 2 * out.w * WIDTH)
+        _run_pooled(x, taps, out, plan, finish, memory, aside)
+        return
+    memory, sums = scratch(TABLES + block * (taps.rows // passes), bytes_of_sums(finish, plan.chunks))
+    finish = finish._replace(sums=sums)
+    _run(x, taps, out, plan, finish, memory)
+    merge_sums(finish, plan.chunks)

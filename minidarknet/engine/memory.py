@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from minidarknet.engine.vector import FLOAT
-from minidarknet.kernels._jit import jit
+from minidarknet.engine.vector import FLOAT, LANES, load, store
+from minidarknet.kernels._jit import jit, parallel, prange
 
 ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
 
@@ -67,6 +67,17 @@ class Scratch(NamedTuple):
 _kept = threading.local()  # one set per Python thread: two networks may compute at the same time
 
 
+def odd_lines(size):
+    """`size` bytes rounded up to an odd number of cache lines: equal places of things that far apart do not compete for
+    the same cache sets, as they would at a multiple of 4 KiB."""
+    return (-(-size // ALIGNMENT) | 1) * ALIGNMENT
+
+
+def even_share(total, most):
+    """The size of equal shares of `total` (int) things, at most `most` (int) each; the last may be smaller."""
+    return -(-total // -(-total // max(1, most)))
+
+
 def _reserve(size):
     """Offset in this thread's memory of `size` bytes, aligned. The next call gets the same bytes; they only grow."""
     needed = size + ALIGNMENT
@@ -77,8 +88,7 @@ def _reserve(size):
 
 def scratch(size, shared=0):
     """A Scratch of at least `size` bytes per thread, and the address of `shared` bytes for all; both aligned."""
-    # An odd number of cache lines: equal places of two threads must not compete for the same cache set.
-    step = (-(-size // ALIGNMENT) | 1) * ALIGNMENT
+    step = odd_lines(size)  # also from thread to thread
     own = step * numba.config.NUMBA_NUM_THREADS
     start = _reserve(own + shared)
     start += _kept.memory.__array_interface__["data"][0]
@@ -90,3 +100,17 @@ def doubles(*shape):
     size = 8 * int(np.prod(shape))
     start = _reserve(size)
     return _kept.memory[start:start + size].view(np.float64).reshape(shape)
+
+
+@parallel
+def add_copies(copies, count, size, target):
+    """target += the sum of `count` copies, in their order: the bits do not depend on the threads.
+
+    copies: address of (count, size) float32; target: address of (size,) float32, *accumulated*; count, size ints.
+    """
+    for block in prange(-(-size // LANES)):
+        i = block * LANES
+        total = load(copies + FLOAT * i, size - i)
+        for copy in range(1, count):
+            total = total + load(copies + FLOAT * (copy * size + i), size - i)
+        store(target + FLOAT * i, load(target + FLOAT * i, size - i) + total, size - i)

@@ -50,12 +50,12 @@ class _Emitter:
         """`base` (a float pointer) moved by `offset` numbers."""
         return self.builder.gep(base, [offset], source_etype=LANE)
 
-    def read_table(self, address):
-        """The MR float pointers that stand at `address`."""
+    def read_table(self, address, base):
+        """The MR float pointers that stand at `address`, counted from `base`."""
         table = self.builder.inttoptr(address, INTEGER.as_pointer())
         entries = [self.builder.load(self.builder.gep(table, [self.integer(i)], source_etype=INTEGER))
                    for i in range(self.MR)]
-        return [self.builder.inttoptr(entry, LANE.as_pointer()) for entry in entries]
+        return [self.builder.inttoptr(self.builder.add(entry, base), LANE.as_pointer()) for entry in entries]
 
     def load(self, pointer):
         return self.builder.load(self.builder.bitcast(pointer, REGISTER.as_pointer()), align=FLOAT)
@@ -91,10 +91,10 @@ class _Emitter:
         builder.position_at_end(after)
         return values
 
-    def product(self, rows, depth, a_table, a_step, a_row, b, b_step, b_row):
+    def product(self, rows, depth, a_table, a_base, a_step, a_row, b, b_step, b_row):
         """The MR * NV accumulators after all rows and all of depth."""
         builder = self.builder
-        starts = self.read_table(a_table)
+        starts = self.read_table(a_table, a_base)
         b = builder.inttoptr(b, LANE.as_pointer())
         zeros = [ir.Constant(REGISTER, [0.0] * LANES)] * (self.MR * self.NV)
 
@@ -116,13 +116,13 @@ class _Emitter:
 
         return self.loop(rows, zeros, one_row)
 
-    def write(self, accumulators, c_table, accumulate):
+    def write(self, accumulators, c_table, c_base, accumulate):
         """Put the accumulators at the MR places of the table, or add them to what stands there.
 
         All of C is read before any of it is written: a row that stands in the table twice counts once.
         """
         builder = self.builder
-        places = [p for row in self.read_table(c_table) for p in self.columns(row)]
+        places = [p for row in self.read_table(c_table, c_base) for p in self.columns(row)]
         before = builder.block
         add, end = builder.append_basic_block("add"), builder.append_basic_block("end")
         builder.cbranch(builder.icmp_signed("!=", accumulate, self.integer(0)), add, end)
@@ -141,21 +141,23 @@ class _Emitter:
 
 
 @intrinsic(prefer_literal=True)
-def multiply(typing_context, MR, NV, rows, depth, a_table, a_step, a_row, b, b_step, b_row, c_table, accumulate):
+def multiply(typing_context, MR, NV, rows, depth, a_table, a_base, a_step, a_row, b, b_step, b_row, c_table, c_base,
+             accumulate):
     """C[i, j] (+)= sum over r, d of A[i, r, d] * B[r, d, j], for MR rows i and NV * LANES columns j.
 
-    MR, NV literal ints. rows, depth intp >= 0. a_table, c_table: addresses of MR addresses, of the rows of A and of C.
-    b: address. a_step, a_row, b_step, b_row: strides in float32 numbers. C is *accumulated* if accumulate (intp) is
-    not 0, else *written*. Each sum runs in the order r, d, from zero, and is then added to C.
+    MR, NV literal ints. rows, depth intp >= 0. a_table, c_table: addresses of MR places, of the rows of A and of C, in
+    bytes from a_base and c_base (which are 0 where the places are addresses). b: address. a_step, a_row, b_step, b_row:
+    strides in float32 numbers. C is *accumulated* if accumulate (intp) is not 0, else *written*. Each sum runs in the
+    order r, d, from zero, and is then added to C.
     """
     if not (isinstance(MR, types.IntegerLiteral) and isinstance(NV, types.IntegerLiteral)):
         return None
 
     def generate(context, builder, signature, arguments):
-        rows, depth, a_table, a_step, a_row, b, b_step, b_row, c_table, accumulate = arguments[2:]
+        rows, depth, a_table, a_base, a_step, a_row, b, b_step, b_row, c_table, c_base, accumulate = arguments[2:]
         emitter = _Emitter(builder, MR.literal_value, NV.literal_value)
-        accumulators = emitter.product(rows, depth, a_table, a_step, a_row, b, b_step, b_row)
-        emitter.write(accumulators, c_table, accumulate)
+        accumulators = emitter.product(rows, depth, a_table, a_base, a_step, a_row, b, b_step, b_row)
+        emitter.write(accumulators, c_table, c_base, accumulate)
         return context.get_dummy_value()
 
-    return types.void(MR, NV, *[types.intp] * 10), generate
+    return types.void(MR, NV, *[types.intp] * 12), generate

@@ -20,6 +20,7 @@ from minidarknet.engine.vector import (
     INTEGERS,
     LANES,
     REGISTER,
+    REGISTERS,
     ZERO,
     load,
     read_number,
@@ -28,11 +29,13 @@ from minidarknet.engine.vector import (
 )
 from minidarknet.kernels._jit import jit
 
+BLOCK = (4 if REGISTERS == 32 else 2) * LANES  # filters that are read together, and lie together once packed
+
 
 class Taps(NamedTuple):
     """Weights as a convolution reads them: where element (ky, kx, i, j) of group g stands.
 
-        address + FLOAT * (ky * row + kx * column + i * input + j * output + g * group)
+        address + FLOAT * (ky * row + kx * column + i * input + j // BLOCK * block + j % BLOCK * output + g * group)
 
     rows, columns: taps; inputs, outputs: channels and filters per group. Strides in numbers, negative when turned.
     """
@@ -46,7 +49,14 @@ class Taps(NamedTuple):
     column: int
     input: int
     output: int
+    block: int
     group: int
+
+
+@jit
+def filter_offset(taps, first):
+    """Numbers from the first filter to filter `first` (int)."""
+    return first // BLOCK * taps.block + first % BLOCK * taps.output
 
 
 @intrinsic
@@ -106,6 +116,6 @@ def pack(taps, group, first, width, row, rows, target):
     for ky in range(row, row + rows):
         for kx in range(taps.columns):
             source = taps.address + FLOAT * (
-                group * taps.group + first * taps.output + ky * taps.row + kx * taps.column)
+                group * taps.group + filter_offset(taps, first) + ky * taps.row + kx * taps.column)
             _pack_tap(source, taps, taps.outputs - first, width, target)
             target += FLOAT * taps.inputs * width

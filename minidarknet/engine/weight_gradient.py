@@ -20,9 +20,9 @@ from typing import NamedTuple
 import numba
 
 from minidarknet.engine.direct import copy_columns
-from minidarknet.engine.memory import row_address, scratch
+from minidarknet.engine.memory import add_copies, even_share, row_address, scratch
 from minidarknet.engine.microkernel import TAPS, multiply
-from minidarknet.engine.vector import FLOAT, LANES, load, store, store_all, write_integer
+from minidarknet.engine.vector import FLOAT, LANES, load, store_all, write_integer
 from minidarknet.kernels._jit import jit, parallel, prange
 
 WIDTH = 2 * LANES           # filters of a block: two registers
@@ -112,16 +112,16 @@ def _add_taps(plan, lines, width, a_start, b, b_row, c_start, f, channels, left,
         add_there = add and not aside
         a_step, a_row = plan.take * plan.slot, plan.span * plan.slot
         if width == WIDTH:
-            multiply(TAPS, 2, lines, b_row // WIDTH, table, a_step, a_row, b, WIDTH, b_row, target, add_there)
+            multiply(TAPS, 2, lines, b_row // WIDTH, table, 0, a_step, a_row, b, WIDTH, b_row, target, 0, add_there)
         else:
-            multiply(TAPS, 1, lines, b_row // LANES, table, a_step, a_row, b, LANES, b_row, target, add_there)
+            multiply(TAPS, 1, lines, b_row // LANES, table, 0, a_step, a_row, b, LANES, b_row, target, 0, add_there)
         if aside:
             copy_columns(tile, width, c_table, min(TAPS, channels - first), left, add)
 
 
 @parallel
 def _accumulate(x, grad_out, weight, plan, memory, copies):
-    """All tasks of a weight gradient, then the sum of the parts' copies; see weight_gradient."""
+    """All tasks of a weight gradient; see weight_gradient."""
     f = plan.groups * plan.filters
     size = plan.rows * plan.columns * plan.inputs * f
     filter_tasks, channel_tasks = -(-plan.filters // FILTERS), -(-plan.inputs // plan.channels)
@@ -168,18 +168,6 @@ def _accumulate(x, grad_out, weight, plan, memory, copies):
                                     + group * plan.filters + block)
                                 _add_taps(plan, min(plan.strip, lines - strip), width, a, b, b_row, c, f, count, left,
                                           add, table)
-    if plan.parts > 1:
-        for block in prange(-(-size // LANES)):
-            i = block * LANES
-            total = load(copies + FLOAT * i, size - i)
-            for part in range(1, plan.parts):
-                total = total + load(copies + FLOAT * (part * size + i), size - i)
-            store(weight + FLOAT * i, load(weight + FLOAT * i, size - i) + total, size - i)
-
-
-def even_share(total, most):
-    """The size of equal shares of `total` (int) things, at most `most` (int) each; the last may be smaller."""
-    return -(-total // -(-total // max(1, most)))
 
 
 def weight_gradient(x, grad_out, weight, k, inputs, stride, groups):
@@ -209,3 +197,5 @@ def weight_gradient(x, grad_out, weight, k, inputs, stride, groups):
     own = 3 * TABLE + FLOAT * (TAPS * WIDTH + chunk * (rows * span * slot + grad_out.w * blocks)) + 2 * SLACK
     memory, copies = scratch(own, FLOAT * parts * rows * columns * inputs * grad_out.c if parts > 1 else 0)
     _accumulate(x, grad_out, weight, plan, memory, copies)
+    if parts > 1:
+        add_copies(copies, parts, rows * columns * inputs * grad_out.c, weight)

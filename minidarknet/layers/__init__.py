@@ -15,4 +15,4 @@ from minidarknet.layers.softmax import Softmax
 LAYERS = {layer.name: layer for layer in (Avgpool, Batchnorm, Convolutional, Cost, Dropout, Maxpool, Region, Reorg,
                                           Route, Softmax)}
 
-__all__ = ["LAYERS", "Input", "Layer", "LayerOptions", "Misfit", "Param", "Run", "Stored"]
+__all__ = ["LAYERS", "Convolutional", "Input", "Layer", "LayerOptions", "Maxpool", "Misfit", "Param", "Run", "Stored"]

@@ -6,6 +6,7 @@ import numpy as np
 from minidarknet.activations import ACTIVATIONS, LATER_ACTIVATIONS, activation_code
 from minidarknet.layers.base import Layer, LayerOptions, Misfit, Param, Stored
 from minidarknet.layers.normalisation import CONVERGED, Normalisation
+from minidarknet.layers.weight import Weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +26,12 @@ class ConvolutionalOptions(LayerOptions):
     flipped: int = 0                # weights of old files, transposed
     dilation: int = 1               # AlexeyAB: distance between the kernel's taps
     dot: int = 0                    # never used
+    algorithm: str = "auto"         # minidarknet's own: how the engine convolves (see engine/algorithm.py)
 
     IGNORED = ("dot",)
     LATER = ("stride_x", "stride_y", "antialiasing", "share_index")
     CHOICES = {"activation": ACTIVATIONS, "batch_normalize": (0, 1), "binary": (0,), "xnor": (0,), "flipped": (0,),
-               "dilation": (1,)}
+               "dilation": (1,), "algorithm": ("auto", "direct", "winograd")}
     LATER_CHOICES = {"activation": LATER_ACTIVATIONS, "batch_normalize": (2,), "binary": (1,), "xnor": (1,),
                      "flipped": (1,), "dilation": tuple(range(2, 64))}
 
@@ -77,7 +79,7 @@ class Convolutional(Layer):
     def build(self):
         o = self.options
         shape = (o.size, o.size, self.sources[0].shape[2] // o.groups, o.filters)
-        self.weight = np.zeros(shape, self.dtype)
+        self._weight = Weight(shape, self.dtype)
         self.grad_weight = np.zeros(shape, self.dtype)
         if o.batch_normalize:
             self.norm = Normalisation(o.filters, self.dtype)
@@ -87,8 +89,17 @@ class Convolutional(Layer):
 
     def initialise(self, rng):
         """He's: normal with variance 2 / fan-in; bias 0, scale 1 (as the original Darknet; AlexeyAB's is uniform)."""
-        fan_in = self.weight[..., 0].size
-        self.weight[...] = rng.standard_normal(self.weight.shape, np.float32) * np.sqrt(2 / fan_in)
+        weight = self.weight
+        weight[...] = rng.standard_normal(weight.shape, np.float32) * np.sqrt(2 / weight[..., 0].size)
+
+    @property
+    def weight(self):
+        """(k, k, c / groups, f), to be read and written."""
+        return self._weight.array
+
+    @weight.setter
+    def weight(self, values):
+        self._weight.array[...] = values
 
     @property
     def params(self):
@@ -118,9 +129,8 @@ class Convolutional(Layer):
         self.z = self.buffer("z", (batch, *self.shape)) if train and self.norm else None
 
     def forward(self, run):
-        o, x = self.options, self.sources[0].out
         z = self.z if run.train and self.norm else self.out
-        self.ops.convolutional_forward(x, self.weight, z, o.stride, self.pad, o.groups)
+        self.convolve(z)
         if self.norm:
             self.norm.forward(self.ops, z, self.out, run)
         else:
@@ -128,13 +138,44 @@ class Convolutional(Layer):
         self.ops.activation_forward(self.out, self.activation)
 
     def backward(self, run):
-        o, x, grad = self.options, self.sources[0].out, self.grad
+        grad = self.grad
         self.ops.activation_backward(self.out, grad, self.activation)
         if self.norm:
             self.norm.backward(self.ops, self.z, grad, run)
         else:
             self.ops.bias_backward(grad, self.grad_bias)
-        self.ops.convolutional_backward_weight(x, grad, self.grad_weight, o.stride, self.pad, o.groups)
+        self.backward_convolution(grad)
+
+    def convolve(self, z):
+        """Write the convolution of the source's out, without bias, to z (b, oh, ow, f)."""
+        self.ops.convolutional_forward(self.sources[0].out, self.weight, z, *self._how, **self._choice)
+
+    def convolve_measuring(self, z):
+        """The same, and the batch's mean and variance of z into `norm`, on the way. Only with the engine."""
+        self.ops.convolutional_measure(self.sources[0].out, self.weight, z, *self._how, self.norm.mean,
+                                       self.norm.variance, **self._choice)
+
+    def convolve_predicting(self, factor, shift, pool, out):
+        """act(factor * convolution + shift) per filter, or the largest of each 2 x 2 of it, to out. Only with the engine.
+
+        factor, shift (f,); pool bool; out (b, oh, ow, f), or (b, ceil(oh / 2), ceil(ow / 2), f) with pool.
+        """
+        weight = self._weight.for_prediction(self.ops) if self.options.groups == 1 else self.weight
+        self.ops.convolutional_predict(self.sources[0].out, weight, factor, shift, self.activation, pool, out,
+                                       *self._how, **self._choice)
+
+    def backward_convolution(self, grad):
+        """From grad (b, oh, ow, f), dL/dz inside grad_margin zeros, to grad_weight and the source's grad."""
+        self.ops.convolutional_backward_weight(self.sources[0].out, grad, self.grad_weight, *self._how, **self._choice)
         for _, source, accumulate in self.source_grads():
-            self.ops.convolutional_backward_data(grad, self.weight, source.grad, o.stride, self.pad, o.groups,
-                                               accumulate)
+            self.ops.convolutional_backward_data(grad, self.weight, source.grad, *self._how, accumulate, **self._choice)
+
+    @property
+    def _how(self):
+        """(stride, pad, groups), as every convolution takes them."""
+        return self.options.stride, self.pad, self.options.groups
+
+    @property
+    def _choice(self):
+        """The engine's convolutions can be told the algorithm; there is only one in the kernels."""
+        return {"algorithm": self.options.algorithm} if getattr(self.ops, "CHOOSES", False) else {}

@@ -1,0 +1,213 @@
+"""Winograd's convolution over whole pictures: forward, and the data gradient, which is the same with turned weights.
+
+                          tiles x channels                     channels x filters
+    x --pixels_tile-->  36 planes of V  \\             / 36 planes of U  <--taps_tile-- weights
+                                          > multiply <
+                            36 planes of M = V U, tiles x filters --results--> out
+
+A task owns a chunk of tiles and one block of filters: M (tiles x block) and U (one slice of channels x block) stay in the
+core's second-level cache, one plane of U in the first. Slices of channels follow each other and add to M. The weights
+are transformed anew by every task, which is faster than fetching 36/9 times as many numbers from memory. V is made by
+the task itself, chunk by chunk in the cache, while there are few channels; else for all tiles at once, by all threads.
+"""
+from typing import NamedTuple
+
+import numba
+
+from minidarknet.engine.finish import bytes_of_sums, finish_tile, merge_sums, start_sums, store_sums
+from minidarknet.engine.memory import even_share, odd_lines, scratch
+from minidarknet.engine.microkernel import multiply
+from minidarknet.engine.pack import BLOCK, Taps, filter_offset, pack
+from minidarknet.engine.tiling import tiling
+from minidarknet.engine.vector import FLOAT, LANES, REGISTERS, write_integer
+from minidarknet.engine.winograd import TAPS_SIDE, VALUES, WORKSPACE, pixels_tile, results_columns, taps_tile
+from minidarknet.kernels._jit import jit, parallel, prange
+
+NV = 4 if REGISTERS == 32 else 2   # registers per row of the microkernel's block
+TALL, SHORT = 6, 4                 # its rows; with short ones every even number of tiles comes out even
+WIDTH = BLOCK                      # filters of a block: NV registers
+NARROW_NV = NV // 2                # where few filters are left: half the registers per row, twice the rows
+NARROW_TALL, NARROW_SHORT = 2 * TALL, 2 * SHORT
+NARROW = NARROW_NV * LANES
+DEPTH = 64                         # channels of a slice
+OWN_CACHE = 1600 * 1024            # bytes of V, U and M that may stay in a core's own cache
+FEW_TILES = 32                     # M is small then, and U may be larger: slices of twice the depth
+MOST_TILES = 104                   # of a chunk: M alone
+TASKS = 16                         # at least, for V to be made by tasks
+TABLE = 8 * NARROW_TALL
+
+
+class Plan(NamedTuple):
+    """How a Winograd convolution is cut up; all ints, steps in bytes.
+
+    tiles: in all; chunk: tiles of a task; depth: channels of a slice; slices; blocks: of filters; shared: whether V is
+    made for all tiles first. v_plane, v_slice, v_chunk, u_plane, m_plane: steps; v: address of the shared V. In the
+    thread's own memory u, m, local_v, packed, work: offsets.
+    """
+
+    tiles: int
+    chunk: int
+    depth: int
+    slices: int
+    blocks: int
+    shared: int
+    v_plane: int
+    v_slice: int
+    v_chunk: int
+    u_plane: int
+    m_plane: int
+    v: int
+    u: int
+    m: int
+    local_v: int
+    packed: int
+    work: int
+
+
+@jit
+def transform_pixels(x, tiles, plan, tile, target, work):
+    """One tile of x, all channels, to its place in the V that begins at `target`; see Plan."""
+    rows = tiles.reads_rows + 8 * 6 * (tile // tiles.columns)
+    columns = tiles.reads_columns + 8 * 6 * (tile % tiles.columns)
+    for channel in range(0, x.c, LANES):
+        place = target + channel // plan.depth * plan.v_slice + FLOAT * (channel % plan.depth)
+        pixels_tile(x.address + FLOAT * channel, rows, columns, x.c - channel, place, plan.v_plane, work)
+
+
+@jit
+def _transform_weights(taps, first, width, channel, depth, plan, u, packed):
+    """One slice of channels and a block of filters to the 36 planes (depth, width) of U."""
+    source = taps.address + FLOAT * (channel * taps.input + filter_offset(taps, first))
+    row, column, step, left = taps.row, taps.column, taps.input, taps.outputs - first
+    if taps.output != 1:  # filters do not lie side by side: pack them first
+        part = Taps(taps.address + FLOAT * channel * taps.input, TAPS_SIDE, TAPS_SIDE, depth, taps.outputs, taps.row,
+                    taps.column, taps.input, taps.output, taps.block, taps.group)
+        pack(part, 0, first, width, 0, TAPS_SIDE, packed)
+        source, row, column, step, left = packed, TAPS_SIDE * depth * width, depth * width, width, width
+    for i in range(depth):
+        for j in range(0, width, LANES):
+            taps_tile(source + FLOAT * (i * step + j), FLOAT * row, FLOAT * column, left - j,
+                      u + FLOAT * (i * width + j), plan.u_plane)
+
+
+@jit
+def _multiply_rows(plan, v, u, m, count, depth, width, table, add):
+    """M (+)= V U for `count` tiles at one position: blocks of TALL rows, and as many SHORT ones as come out even."""
+    a_table, c_table = table, table + TABLE
+    tall = TALL if width == WIDTH else NARROW_TALL
+    short = SHORT if width == WIDTH else NARROW_SHORT
+    row = 0
+    while row < count:
+        left = count - row
+        use_tall = left % tall == 0 or left % tall > short or (left > tall and left % tall > 2 * short - tall)
+        a, c = v + FLOAT * row * plan.depth, m + FLOAT * row * width
+        if width == WIDTH:
+            if use_tall:
+                multiply(TALL, NV, 1, depth, a_table, a, 1, 0, u, WIDTH, 0, c_table, c, add)
+            else:
+                multiply(SHORT, NV, 1, depth, a_table, a, 1, 0, u, WIDTH, 0, c_table, c, add)
+        else:
+            if use_tall:
+                multiply(NARROW_TALL, NARROW_NV, 1, depth, a_table, a, 1, 0, u, NARROW, 0, c_table, c, add)
+            else:
+                multiply(NARROW_SHORT, NARROW_NV, 1, depth, a_table, a, 1, 0, u, NARROW, 0, c_table, c, add)
+        row += tall if use_tall else short
+
+
+@jit
+def _block(x, taps, out, tiles, plan, finish, chunk, block, v, own):
+    """One chunk of tiles times one block of filters, into out. v: address of the chunk's V; own: the thread's memory."""
+    first_filter = block * WIDTH
+    left = taps.outputs - first_filter
+    width = WIDTH if left > NARROW else NARROW
+    first_tile = chunk * plan.chunk
+    count = min(plan.chunk, plan.tiles - first_tile)
+    u, m, work = own + plan.u, own + plan.m, own + plan.work
+    for i in range(NARROW_TALL):
+        write_integer(own + 8 * i, FLOAT * i * plan.depth)
+        write_integer(own + TABLE + 8 * i, FLOAT * i * width)
+    for part in range(plan.slices):
+        channel = part * plan.depth
+        depth = min(plan.depth, taps.inputs - channel)
+        _transform_weights(taps, first_filter, width, channel, depth, plan, u, own + plan.packed)
+        for value in range(VALUES):
+            _multiply_rows(plan, v + part * plan.v_slice + value * plan.v_plane, u + value * plan.u_plane,
+                           m + value * plan.m_plane, count, depth, width, own, part > 0)
+    for j in range(0, min(width, left), LANES):
+        channel = FLOAT * (first_filter + j)
+        start_sums(finish, work)
+        for i in range(count):
+            results_columns(m + FLOAT * (i * width + j), plan.m_plane, work)
+            finish_tile(finish, out.address + channel, tiles, first_tile + i, channel, left - j, work)
+        store_sums(finish, chunk, channel, left - j, work)
+
+
+@parallel
+def _transform_all(x, tiles, plan, memory):
+    """V of all tiles, for tasks that share it."""
+    for tile in prange(plan.tiles):
+        work = memory.address + memory.step * numba.get_thread_id() + plan.work
+        place = plan.v + tile // plan.chunk * plan.v_chunk + FLOAT * (tile % plan.chunk) * plan.depth
+        transform_pixels(x, tiles, plan, tile, place, work)
+
+
+@parallel
+def _multiply_all(x, taps, out, tiles, plan, finish, memory):
+    """A task for every chunk and block of filters (V being shared), or one for every chunk."""
+    tasks = -(-plan.tiles // plan.chunk)
+    if plan.shared:
+        tasks *= plan.blocks
+    for task in prange(tasks):
+        own = memory.address + memory.step * numba.get_thread_id()
+        if plan.shared:
+            chunk = task // plan.blocks
+            _block(x, taps, out, tiles, plan, finish, chunk, task % plan.blocks, plan.v + chunk * plan.v_chunk, own)
+        else:
+            first = task * plan.chunk
+            for tile in range(first, min(first + plan.chunk, plan.tiles)):
+                transform_pixels(x, tiles, plan, tile, own + plan.local_v + FLOAT * (tile - first) * plan.depth,
+                                 own + plan.work)
+            for block in range(plan.blocks):
+                _block(x, taps, out, tiles, plan, finish, task, block, own + plan.local_v, own)
+
+
+def plan_tiles(tiles, channels, filters):
+    """(chunk, depth, slices, shared) for `tiles` tiles, `channels` read and `filters` written (ints); see Plan."""
+    depth = min(2 * DEPTH if tiles <= FEW_TILES else DEPTH, -(-channels // LANES) * LANES)
+    slices = -(-channels // depth)
+    width = WIDTH if filters > NARROW else NARROW
+    most = (OWN_CACHE // (FLOAT * VALUES) - depth * width) // (slices * depth + width)
+    shared = tiles < TASKS * most or most < NARROW_TALL
+    return even_share(tiles, MOST_TILES if shared else most), depth, slices, shared
+
+
+def winograd_convolve(x, taps, out, finish, joined=True):
+    """out[n, oy, ox, j] = sum over ky, kx, i of x[n, oy + ky, ox + kx, i] * taps[ky, kx, i, j], ky, kx in 0..2.
+
+    x Picture, which begins at the first pixel of the first window, one line above and left of the first pixel, and has
+    a margin of zeros; taps Taps of 3 x 3; out Picture of as many pixels (of the poolings, where finish pools), *written*
+    as finish (finish.Finish) says; joined: whether tiles may run across pictures (bool).
+    """
+    tiles = tiling(x.b, x.h, x.w, x.image, x.row, x.pixel, out.image, out.row, out.pixel, joined, finish.pool)
+    total = tiles.rows * tiles.columns
+    chunk, depth, slices, shared = plan_tiles(total, taps.inputs, taps.outputs)
+    v_plane = odd_lines(FLOAT * (chunk + NARROW_TALL) * depth)
+    u_plane, m_plane = odd_lines(FLOAT * depth * WIDTH), odd_lines(FLOAT * (chunk + NARROW_TALL) * WIDTH)
+    v_slice = VALUES * v_plane
+    v_chunk = slices * v_slice
+    u = 2 * TABLE
+    m = u + VALUES * u_plane
+    local_v = m + VALUES * m_plane
+    packed = local_v + (0 if shared else v_chunk)
+    work = packed + (0 if taps.output == 1 else FLOAT * TAPS_SIDE ** 2 * depth * WIDTH)
+    chunks = -(-total // chunk)
+    shared_v = chunks * v_chunk if shared else 0
+    memory, v = scratch(work + WORKSPACE, shared_v + bytes_of_sums(finish, chunks))
+    finish = finish._replace(sums=v + shared_v)
+    plan = Plan(total, chunk, depth, slices, -(-taps.outputs // WIDTH), int(shared), v_plane, v_slice, v_chunk, u_plane,
+                m_plane, v, u, m, local_v, packed, work)
+    if shared:
+        _transform_all(x, tiles, plan, memory)
+    _multiply_all(x, taps, out, tiles, plan, finish, memory)
+    merge_sums(finish, chunks)
+

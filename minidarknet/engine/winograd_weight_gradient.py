@@ -1,0 +1,184 @@
+"""Winograd's weight gradient: 36 matrix products, tiles being what is summed over.
+
+                       channels x tiles                   tiles x filters
+    x --pixels_tile-->  36 planes of V  \\           / 36 planes of Y  <--gradients_tile-- grad_out
+                                          > multiply <
+                          36 planes of U = V^T Y, channels x filters --weights_tile--> grad_weight
+
+A task walks over its tiles in chunks; for a chunk it makes Y of one block of filters, and for every slice of channels U,
+which is transformed back and added to the gradient. Where there are many channels, V is made for all tiles at once, by
+all threads, and each task has its own filters; where there are few, each task has its own tiles and makes V itself, and
+adds to its own copy of the gradient. The copies are added up in their order, whatever the number of threads.
+"""
+from typing import NamedTuple
+
+import numba
+
+from minidarknet.engine.memory import add_copies, even_share, odd_lines, scratch
+from minidarknet.engine.microkernel import TAPS, multiply
+from minidarknet.engine.tiling import tiling
+from minidarknet.engine.vector import FLOAT, LANES, write_integer
+from minidarknet.engine.winograd import TAPS_SIDE, VALUES, WORKSPACE, gradients_tile, weights_tile
+from minidarknet.engine.winograd_convolve import DEPTH, MOST_TILES, OWN_CACHE, WIDTH, transform_pixels
+from minidarknet.kernels._jit import jit, parallel, prange
+
+HALF = 2 * LANES        # filters of one microkernel block
+TASKS = 16              # at least, as far as there are tiles
+LEAST_TILES = 24        # of a chunk, for V to be made by tasks
+TABLE = 8 * TAPS
+
+
+class Plan(NamedTuple):
+    """How a weight gradient is cut up; all ints, steps in bytes. depth, slices: of channels; see winograd_convolve.Plan.
+
+    tiles, chunk, chunks; parts: shares of the chunks; groups: shares of the slices. y, u, local_v, work: offsets in the
+    thread's own memory; y_plane, u_plane, v_plane, v_slice, v_chunk: steps; v: address of the shared V.
+    """
+
+    tiles: int
+    chunk: int
+    chunks: int
+    parts: int
+    groups: int
+    depth: int
+    slices: int
+    blocks: int
+    shared: int
+    v_plane: int
+    v_slice: int
+    v_chunk: int
+    y_plane: int
+    u_plane: int
+    v: int
+    y: int
+    u: int
+    local_v: int
+    work: int
+
+
+@jit
+def _transform_gradients(grad_out, tiles, plan, first, count, filter_, width, own):
+    """A chunk of `count` tiles and a block of filters to the 36 planes (tiles, width) of Y."""
+    for i in range(count):
+        rows = tiles.writes_rows + 32 * ((first + i) // tiles.columns)
+        columns = tiles.writes_columns + 32 * ((first + i) % tiles.columns)
+        for j in range(0, width, LANES):
+            gradients_tile(grad_out.address + FLOAT * (filter_ + j), rows, columns, grad_out.c - filter_ - j,
+                           own + plan.y + FLOAT * (i * width + j), plan.y_plane, own + plan.work)
+
+
+@jit
+def _multiply_slice(plan, v, own, count, depth, width):
+    """U = V^T Y for a slice of channels and a block of filters, at all 36 positions."""
+    for value in range(VALUES):
+        for channel in range(0, depth, TAPS):
+            for half in range(0, width, HALF):
+                a, b = v + value * plan.v_plane + FLOAT * channel, own + plan.y + value * plan.y_plane + FLOAT * half
+                c = own + plan.u + value * plan.u_plane + FLOAT * (channel * width + half)
+                multiply(TAPS, 2, 1, count, own, a, plan.depth, 0, b, width, 0, own + TABLE, c, 0)
+
+
+@jit
+def _add_slice(plan, weight, own, channel, depth, inputs, filter_, filters, width, add):
+    """Transform U back and add it to the gradient that begins at `weight`, or write it."""
+    for i in range(depth):
+        for j in range(0, min(width, filters - filter_), LANES):
+            weights_tile(own + plan.u + FLOAT * (i * width + j), plan.u_plane,
+                         weight + FLOAT * ((channel + i) * filters + filter_ + j),
+                         FLOAT * TAPS_SIDE * inputs * filters, FLOAT * inputs * filters, filters - filter_ - j, add,
+                         own + plan.work)
+
+
+@jit
+def _chunk(x, grad_out, weight, tiles, plan, chunk, v, block, first_slice, last_slice, add, own):
+    """One chunk of tiles, one block of filters, some slices of channels. v: address of the chunk's V."""
+    first = chunk * plan.chunk
+    count = min(plan.chunk, plan.tiles - first)
+    filter_ = block * WIDTH
+    left = grad_out.c - filter_
+    width = WIDTH if left > WIDTH - HALF else -(-left // HALF) * HALF
+    for i in range(TAPS):
+        write_integer(own + 8 * i, FLOAT * i)
+        write_integer(own + TABLE + 8 * i, FLOAT * i * width)
+    _transform_gradients(grad_out, tiles, plan, first, count, filter_, width, own)
+    for part in range(first_slice, last_slice):
+        channel = part * plan.depth
+        depth = min(plan.depth, x.c - channel)
+        _multiply_slice(plan, v + part * plan.v_slice, own, count, depth, width)
+        _add_slice(plan, weight, own, channel, depth, x.c, filter_, grad_out.c, width, add)
+
+
+@parallel
+def _transform_all(x, tiles, plan, memory):
+    """V of all tiles, for tasks that share it."""
+    for tile in prange(plan.tiles):
+        place = plan.v + tile // plan.chunk * plan.v_chunk + FLOAT * (tile % plan.chunk) * plan.depth
+        transform_pixels(x, tiles, plan, tile, place, memory.address + memory.step * numba.get_thread_id() + plan.work)
+
+
+@parallel
+def _accumulate(x, grad_out, weight, tiles, plan, copies, memory):
+    """All tasks: each a share of the chunks and, where V is shared, one block of filters and a share of the slices."""
+    size = FLOAT * TAPS_SIDE ** 2 * x.c * grad_out.c
+    many = plan.blocks * plan.groups if plan.shared else 1
+    for task in prange(plan.parts * many):
+        own = memory.address + memory.step * numba.get_thread_id()
+        part, rest = task // many, task % many
+        gradient = weight if plan.parts == 1 else copies + part * size
+        first_chunk = plan.chunks * part // plan.parts
+        for chunk in range(first_chunk, plan.chunks * (part + 1) // plan.parts):
+            add = plan.parts == 1 or chunk > first_chunk
+            if plan.shared:
+                group = rest // plan.blocks
+                _chunk(x, grad_out, gradient, tiles, plan, chunk, plan.v + chunk * plan.v_chunk, rest % plan.blocks,
+                       plan.slices * group // plan.groups, plan.slices * (group + 1) // plan.groups, add, own)
+            else:
+                first = chunk * plan.chunk
+                for tile in range(first, min(first + plan.chunk, plan.tiles)):
+                    transform_pixels(x, tiles, plan, tile, own + plan.local_v + FLOAT * (tile - first) * plan.depth,
+                                     own + plan.work)
+                for block in range(plan.blocks):
+                    _chunk(x, grad_out, gradient, tiles, plan, chunk, own + plan.local_v, block, 0, plan.slices, add, own)
+
+
+def _cut(tiles, channels, blocks):
+    """(chunk, depth, slices, parts, groups, shared) for so many tiles, channels and blocks of filters; see Plan."""
+    depth = min(DEPTH, -(-channels // LANES) * LANES)
+    slices = -(-channels // depth)
+    most = (OWN_CACHE // (FLOAT * VALUES) - depth * WIDTH) // (slices * depth + WIDTH)
+    if most >= LEAST_TILES and tiles >= TASKS * most:
+        chunk = even_share(tiles, most)
+        return chunk, depth, slices, min(TASKS, -(-tiles // chunk)), 1, False
+    chunk = even_share(tiles, MOST_TILES)
+    groups = min(slices, -(-TASKS // blocks))
+    return chunk, depth, slices, min(-(-tiles // chunk), -(-TASKS // (blocks * groups))), groups, True
+
+
+def winograd_weight_gradient(x, grad_out, weight):
+    """weight[ky, kx, i, f] += sum over n, oy, ox of x[n, oy + ky, ox + kx, i] * grad_out[n, oy, ox, f], ky, kx in 0..2.
+
+    x Picture, which begins at the first pixel of the first window, one line above and left of the first pixel, and has
+    a margin of zeros; grad_out Picture of as many pixels; weight: address of (3, 3, x.c, grad_out.c) float32,
+    *accumulated*.
+    """
+    tiles = tiling(x.b, x.h, x.w, x.image, x.row, x.pixel, grad_out.image, grad_out.row, grad_out.pixel, True, 0)
+    total, blocks = tiles.rows * tiles.columns, -(-grad_out.c // WIDTH)
+    chunk, depth, slices, parts, groups, shared = _cut(total, x.c, blocks)
+    chunks = -(-total // chunk)
+    v_plane, y_plane = odd_lines(FLOAT * (chunk + 1) * depth), odd_lines(FLOAT * chunk * WIDTH)
+    u_plane = odd_lines(FLOAT * -(-depth // TAPS) * TAPS * WIDTH)
+    v_slice = VALUES * v_plane
+    v_chunk = slices * v_slice
+    y = 2 * TABLE
+    u = y + VALUES * y_plane
+    local_v = u + VALUES * u_plane
+    work = local_v + (0 if shared else v_chunk)
+    shared_v = chunks * v_chunk if shared else 0
+    memory, v = scratch(work + WORKSPACE, shared_v + (FLOAT * parts * 9 * x.c * grad_out.c if parts > 1 else 0))
+    plan = Plan(total, chunk, chunks, parts, groups, depth, slices, blocks, int(shared), v_plane, v_slice, v_chunk,
+                y_plane, u_plane, v, y, u, local_v, work)
+    if shared:
+        _transform_all(x, tiles, plan, memory)
+    _accumulate(x, grad_out, weight, tiles, plan, v + shared_v, memory)
+    if parts > 1:
+        add_copies(v + shared_v, parts, TAPS_SIDE ** 2 * x.c * grad_out.c, weight)
