@@ -4,7 +4,7 @@ from importlib import import_module
 
 import numpy as np
 
-from minidarknet import parser
+from minidarknet import fuse, parser
 from minidarknet import weights as weights_file
 from minidarknet.layers import LAYERS, Input, Misfit, Run
 from minidarknet.names import names_beside
@@ -30,20 +30,25 @@ class Ops:
 class Network:
     """The layers of a Darknet cfg. `layers[i]` is Darknet's layer i; `input` holds the picture.
 
+    steps: what forward and backward run, the layers themselves or Fused ones that stand for several (see fuse.py).
     options: the [net] section. seen: images trained on. names: class names or (). loss, darknet_cost: of the last
     forward pass with a truth, per image. statistics: what the heads measured in it. resize_mode: "letterbox" or
     "stretch", how `detect` fits a picture into the network.
     """
 
     def __init__(self, cfg, batch=1, backend="engine", strict_darknet_cpu=False, dtype=np.float32, seed=0,
-                 initialise=True):
+                 initialise=True, fused=None):
         """cfg: parser.Cfg. dtype: float64 needs backend="kernels". seed: of the initial weights and of dropout.
 
-        initialise: False leaves the weights zero (they are about to be loaded, or not needed).
+        initialise: False leaves the weights zero (they are about to be loaded, or not needed). fused: False runs layer
+        after layer, so that every layer's `out` can be looked at; default: fused where the backend can (fuse.py).
         Raises CfgError where the sections do not make a network.
         """
         if np.dtype(dtype) != np.float32 and backend == "engine":
             raise ValueError('the engine works in float32 only: use backend="kernels" for other precisions')
+        possible = fuse.possible(backend, strict_darknet_cpu)
+        if fused and not possible:
+            raise ValueError('fused=True needs backend="engine", Numba\'s JIT, and not strict_darknet_cpu')
         self.cfg, self.backend, self.strict, self.seed = cfg, backend, strict_darknet_cpu, seed
         self.options = parser.typed(cfg, cfg.net, NetOptions)
         self.ops, self.dtype = Ops(backend), np.dtype(dtype)
@@ -53,26 +58,28 @@ class Network:
         for section in cfg.layers:
             self._append(section)
         self._plan_backward()
+        self.steps = self.layers if fused is False or not possible else fuse.fuse(self)
         for layer in self.layers:
             layer.build()
             if initialise:
                 layer.initialise(np.random.default_rng((seed, layer.index)))
         self.batch, self.seen, self.names, self.resize_mode = batch, 0, (), "letterbox"
         self.run, self.loss, self.darknet_cost, self.statistics = Run(), 0.0, 0.0, {}
-        self._allocated = None
+        self._allocated, self._spent = None, False
 
     @classmethod
     def from_cfg(cls, path, weights=None, batch=1, backend="engine", strict_darknet_cpu=False, overrides={},
-                 dtype=np.float32, seed=0, initialise=True):
+                 dtype=np.float32, seed=0, initialise=True, fused=None):
         """Build the network of the cfg file `path` (a path or the name of a bundled cfg).
 
-        weights: "FILE" or "FILE:N" (the first N layers), or None. overrides: {"section.key": value}, as --set.
+        weights: "FILE" or "FILE:N" (the first N layers), or None. overrides: {"section.key": value}, as --set. The
+        others as __init__.
         Warnings about unknown keys go to stderr. Raises CfgError, WeightsError.
         """
         cfg = parser.override(parser.read(path), overrides)
         file, layers = weights_file.parse_argument(weights) if weights else (None, None)
         whole = file is not None and layers is None and not any(s.entry("dontload") for s in cfg.layers)
-        net = cls(cfg, batch, backend, strict_darknet_cpu, dtype, seed, initialise and not whole)
+        net = cls(cfg, batch, backend, strict_darknet_cpu, dtype, seed, initialise and not whole, fused)
         for line in cfg.warnings:
             print(line, file=sys.stderr)
         if file is not None:
@@ -145,6 +152,9 @@ class Network:
         """
         if not self.run.train:
             raise ValueError("backward needs a forward pass with train=True before it")
+        if self._spent:
+            raise ValueError("backward was called already for this forward pass, and has written gradients over what it "
+                             "needs: call forward(x, truth, train=True) again")
         if grad is not None:
             last = self.layers[-1]
             if last.grad is None:
@@ -153,11 +163,12 @@ class Network:
             last.grad[...] = grad
         elif self.run.truth is None:
             raise ValueError("backward needs a forward pass with a truth before it, or the gradient of your own loss")
-        for layer in reversed(self.layers):
-            if layer.frozen:
+        self._spent = True
+        for step in reversed(self.steps):
+            if step.frozen:
                 break
-            if layer.active:
-                layer.backward(self.run)
+            if step.active:
+                step.backward(self.run)
 
     def detect(self, image, thresh=.25, nms=.45, resize=None):
         """Find objects: image (path, PIL picture, or (h, w, 3) uint8 RGB array) -> Detections in its pixels.
@@ -226,14 +237,14 @@ class Network:
         if x.dtype.kind != "f":
             raise ValueError(f"the network takes floats in 0..1, not {x.dtype}: divide by 255")
         self._allocate(len(x), run.train)
-        self.run = run
+        self.run, self._spent = run, False
         self.input.out[...] = x
-        for layer in self.layers:
-            layer.forward(run)
+        for step in self.steps:
+            step.forward(run)
 
     def _allocate(self, batch, train):
         if self._allocated in ((batch, True), (batch, train)):
             return
-        for layer in (self.input, *self.layers):
-            layer.resize(batch, train)
+        for step in (self.input, *self.steps):
+            step.resize(batch, train)
         self._allocated = (batch, train)

@@ -252,7 +252,7 @@ def diagnosis(net, step, rate):
     where = next((f"weights of layer {layer.index} [{layer.name}]" for layer in net.layers for param in layer.params
                   if not np.isfinite(param.value).all()), None)
     where = where or next((f"output of layer {layer.index} [{layer.name}]" for layer in net.layers
-                           if not np.isfinite(layer.out).all()), "loss itself")
+                           if not np.isfinite(layer.z if layer.out is None else layer.out).all()), "loss itself")
     return (f"numbers are no longer finite at update {step}; it began in the {where}. Likely causes: a learning rate "
             f"too high (it is {rate:.3g}: try --set net.learning_rate={rate / 10:.3g} or a longer net.burn_in), anchors in "
             "the wrong unit (they are cells of the output grid), or boxes that are wrong (python -m minidarknet.check)")

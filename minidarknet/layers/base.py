@@ -111,7 +111,8 @@ class Layer:
     """One section of the cfg. Abstract: subclasses are final and override only what this class leaves open.
 
     sources: the layers whose `out` it reads. shape: own (h, w, c), set by the network. out, grad: (b, h, w, c) views,
-    grad is +dL/dout. accumulate[i]: whether the gradient of source i is added to (True) or overwritten.
+    grad is +dL/dout; both None in a convolution that is fused with the pooling behind it (see fuse.py). accumulate[i]:
+    whether the gradient of source i is added to (True) or overwritten.
     """
 
     name = ""              # the section's name in the cfg
@@ -166,12 +167,16 @@ class Layer:
 
     def resize(self, batch, train):
         """Make the buffers for `batch` pictures of the present shape. Buffers only grow."""
+        self.make_output(batch, train, self.grad_margin)
+        self.allocate(batch, train)
+
+    def make_output(self, batch, train, grad_margin):
+        """Make `out` and, where it is wanted, `grad` with `grad_margin` zero pixels around it."""
         framed = getattr(self.ops, "FRAMED", False)
         shape = (batch, *self.shape)
         self.out = self.buffer("out", shape, self.out_margin if framed else 0)
         if train and self.wants_grad:
-            self.grad = self.buffer("grad", shape, self.grad_margin if framed else 0)
-        self.allocate(batch, train)
+            self.grad = self.buffer("grad", shape, grad_margin if framed else 0)
 
     def allocate(self, batch, train):
         """Make further buffers (winners, values before activation). Default: nothing."""

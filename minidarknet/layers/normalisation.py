@@ -43,12 +43,18 @@ class Normalisation:
     def forward(self, ops, x, out, run):
         """x (b, h, w, c) -> out, written (may be x itself when not training). Updates the rolling averages in training."""
         if run.train:
-            self._measure(ops, x, run)
-            mean, variance = self.mean, self.variance
-        else:
-            mean, variance = self.rolling_mean, self.rolling_variance
-        self.inverse[:] = self._inverse(variance, run.strict)
-        ops.batchnorm_forward(x, mean, self.inverse, self.scale, self.bias, out)
+            ops.batchnorm_statistics(x, self.mean, self.variance)
+            self.follow(x[..., 0].size, run)
+        ops.batchnorm_forward(x, self._choose(run), self.inverse, self.scale, self.bias, out)
+
+    def fold(self, run):
+        """(factor, shift), new (c,) arrays, of the same function: out = factor * x + shift.
+
+        In training the batch's `mean` and `variance` must have been measured and followed before.
+        """
+        mean = self._choose(run)
+        factor = self.scale * self.inverse
+        return factor, self.bias - mean * factor
 
     def backward(self, ops, x, grad, run):
         """grad (b, h, w, c) dL/dout -> dL/dx in place; grad_scale and grad_bias are accumulated."""
@@ -58,9 +64,8 @@ class Normalisation:
         else:
             ops.batchnorm_backward(x, self.mean, self.inverse, self.scale, grad, self.grad_scale, self.grad_bias, grad)
 
-    def _measure(self, ops, x, run):
-        ops.batchnorm_statistics(x, self.mean, self.variance)
-        count = x.shape[0] * x.shape[1] * x.shape[2]
+    def follow(self, count, run):
+        """Let the rolling averages follow the batch, whose `mean` and biased `variance` of `count` numbers are known."""
         unbiased = self.variance * (count / max(count - 1, 1))
         if run.strict:
             if self.updates == 0:
@@ -77,8 +82,11 @@ class Normalisation:
         """`number` in the precision of the statistics."""
         return self.rolling_mean.dtype.type(number)
 
-    @staticmethod
-    def _inverse(variance, strict):
-        if strict:
-            return 1 / (np.sqrt(variance) + variance.dtype.type(DARKNET_CPU_EPSILON))
-        return 1 / np.sqrt(variance + variance.dtype.type(EPSILON))
+    def _choose(self, run):
+        """The mean to normalise with, the batch's or the rolling one; its variance goes into `inverse`."""
+        mean, variance = (self.mean, self.variance) if run.train else (self.rolling_mean, self.rolling_variance)
+        if run.strict:
+            self.inverse[:] = 1 / (np.sqrt(variance) + self.dtype_of(DARKNET_CPU_EPSILON))
+        else:
+            self.inverse[:] = 1 / np.sqrt(variance + self.dtype_of(EPSILON))
+        return mean

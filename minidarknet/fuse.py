@@ -1,0 +1,121 @@
+"""Fusion, a visible step over the built network: several layers of the cfg become one pass over memory.
+
+    net.layers   convolutional   maxpool      convolutional   route   convolutional   region
+                 conv|norm|leaky | 2x2/2      conv|norm|leaky         conv|bias|linear
+    net.steps   [       Fused          ]     [     Fused     ] route  [   Fused      ] region
+
+The first layers of a network make few multiplications and many numbers: their time is the time it takes to carry the
+numbers to and from memory. One layer after the other carries each number some ten times forth and back; a Fused step
+writes what the convolution gives once, reads it once, and writes the pooled quarter of it. In training it keeps z, the
+convolution's result before batch norm, from which the backward pass makes everything else again; dL/dz is written over
+z itself. For prediction batch norm becomes one factor and one number to add per channel.
+
+What is fused: a [convolutional] whose activation is linear, leaky, relu or relie, and behind it a [maxpool] of size 2
+and stride 2 that begins at the first pixel (`padding` 1 in total, the default), if nobody else reads the convolution.
+What never is: a layer that a [route] reads too, or any other second reader, is not fused away; poolings of another
+shape; activations that are no straight line on either side of 0; networks in strict_darknet_cpu mode, whose backward
+pass is another one; networks on backend="kernels". Frozen layers are fused too: they only have a way forward.
+The layers stay in `net.layers` with their parameters and options; only a convolution whose pooling is fused has no
+`out` and no `grad`. To look at those, build the network with fused=False: its results differ by rounding alone.
+"""
+import os
+
+import numpy as np
+
+from minidarknet.activations import activation_code
+from minidarknet.layers import Convolutional, Maxpool
+
+ACTIVATIONS = {activation_code(name) for name in ("linear", "leaky", "relu", "relie")}
+
+
+def possible(backend, strict):
+    """Whether a network can be fused: only the engine has the passes, and only where Numba compiles (bool).
+
+    backend: "engine" or "kernels". strict: whether Darknet's CPU build is to be reproduced.
+    """
+    return backend == "engine" and not strict and os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+
+
+def fuse(net):
+    """The steps that forward and backward run, in order: each a layer of `net` or a Fused that stands for some."""
+    readers = {layer: [] for layer in (net.input, *net.layers)}
+    for layer in net.layers:
+        for source in layer.sources:
+            readers[source].append(layer)
+    steps, inside = [], set()
+    for layer in net.layers:
+        if isinstance(layer, Convolutional) and layer.activation in ACTIVATIONS:
+            pools = [reader for reader in readers[layer] if _halves(reader)]
+            step = Fused(layer, *pools) if len(pools) == len(readers[layer]) == 1 else Fused(layer)
+            inside.update(step.layers)
+            steps.append(step)
+        elif layer not in inside:
+            steps.append(layer)
+    return steps
+
+
+def _halves(layer):
+    """Whether `layer` is the pooling that can be fused: windows of 2 x 2 side by side, from the first pixel on."""
+    return isinstance(layer, Maxpool) and (layer.size, layer.options.stride, layer.padding) == (2, 2, 1)
+
+
+class Fused:
+    """A convolution, its batch norm or bias, its activation, and maybe the max pooling behind it, as one step.
+
+        z = conv(x)       u = factor * z + shift       out = act(u), or the largest act(u) of each 2 x 2
+
+    with batch norm factor = scale / sqrt(variance + 1e-5), shift = bias - mean * factor; else factor = 1, shift = bias.
+    Both are made anew in every pass, so nothing goes stale when weights change.
+
+    layers: the Layers it stands for, one or two. frozen, active: as a layer's, for the backward pass.
+    """
+
+    def __init__(self, conv, pool=None):
+        """conv: Convolutional. pool: Maxpool, its only reader, or None."""
+        self.layers = (conv,) if pool is None else (conv, pool)
+        self.conv, self.pools, self.last = conv, pool is not None, self.layers[-1]
+        self.frozen, self.active = conv.frozen, self.last.active
+        self.factor = self.shift = None
+
+    def resize(self, batch, train):
+        """Make the buffers for `batch` pictures of the present shape: out, grad (of the last layer) and z."""
+        conv = self.conv
+        apart = train and (self.pools or conv.norm)  # z must outlive act(u)
+        conv.z = conv.buffer("z", (batch, *conv.shape), conv.grad_margin) if apart else None
+        self.last.make_output(batch, train, 0 if apart else conv.grad_margin)
+
+    def forward(self, run):
+        """The convolution's source -> out of the last layer."""
+        conv = self.conv
+        if not run.train:
+            self._fold(run)
+            conv.convolve_predicting(self.factor, self.shift, self.pools, self.last.out)
+            return
+        z = self.last.out if conv.z is None else conv.z
+        if conv.norm:
+            conv.convolve_measuring(z)
+            conv.norm.follow(z[..., 0].size, run)
+        else:
+            conv.convolve(z)
+        self._fold(run)
+        conv.ops.fused_forward(z, self.factor, self.shift, conv.activation, self.pools, self.last.out)
+
+    def _fold(self, run):
+        """factor and shift, from the statistics of the batch (training) or the rolling ones (prediction)."""
+        conv = self.conv
+        self.factor, self.shift = conv.norm.fold(run) if conv.norm else (np.ones_like(conv.bias), conv.bias)
+
+    def backward(self, run):
+        """grad of the last layer -> the source's grad (written or accumulated) and the params' grads (accumulated)."""
+        conv, norm, z = self.conv, self.conv.norm, self.conv.z
+        how = conv.activation, self.pools, self.last.grad
+        if norm:
+            conv.ops.fused_backward(z, norm.mean, norm.inverse, self.factor, self.shift, *how, norm.grad_scale,
+                                    norm.grad_bias, z)
+        elif self.pools:
+            conv.ops.fused_bias_backward(z, conv.bias, *how, conv.grad_bias, z)
+        else:
+            z = self.last.grad
+            conv.ops.activation_backward(self.last.out, z, conv.activation)
+            conv.ops.bias_backward(z, conv.grad_bias)
+        conv.backward_convolution(z)
