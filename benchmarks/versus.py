@@ -1,127 +1,126 @@
-"""minidarknet, PyTorch (eager) and Debian's darknet on the same network, weights and input, in turns in one run.
+"""minidarknet and its peers on the same networks, weights and pictures: milliseconds, ratios and peak memory.
 
-    python benchmarks/versus.py [--cfg cfg/yolov2-tiny-voc.cfg] [--threads 2] [--repeats 5]
+    pip install ".[bench]"
+    python benchmarks/versus.py                          all the works of work.py, 1 thread and all cores
+    python benchmarks/versus.py --only tiny --threads 2 --repeats 3 --peers minidarknet OpenVINO
+    python benchmarks/versus.py --cfg my.cfg --size 416 --inference 1 8 --training 4
+    python benchmarks/versus.py --json speed.json --readme
+    python benchmarks/versus.py --from speed.json --readme      only writes the table again
 
-Prints milliseconds (medians) and ratios: inference with batch 1, and a training step with batch 8 (for PyTorch with a
-squared error in place of the region loss, which favours it). Peers that are not installed are left out.
+Every work and thread count has a process of its own (contest.py), in which all take turns; peak memory has one process
+per peer (memory.py). Peers that are not installed are left out, peers that do not compute the same are not measured.
+--alone gives every peer a process of its own for the times too: a check that they do not disturb each other.
+
+Memory that a program frees stays with the process while times are measured (KEEP_MEMORY). By default glibc may hand it
+back at every call and fetch it again, or not, as chance has it: eager PyTorch, which allocates every activation anew,
+takes a fifth longer when it does (39.7 instead of 32.5 ms for yolov2-tiny-voc), the others do not notice. So it is
+measured at its best, and the same every time. --give-back leaves glibc's default.
 """
 import argparse
-import re
-import shutil
-import statistics
+import datetime
+import json
+import os
 import subprocess
+import sys
 import tempfile
-import time
 from pathlib import Path
 
-import numpy as np
+import table
+from peers import NAMES
+from work import WORKS, Work
 
-from minidarknet import Network, cli, paths, weights
-from minidarknet.optimizer import SGD
+from minidarknet.cores import cores
+from minidarknet.machine import width
 
-
-def torch_network(net, torch):
-    """The convolutions and poolings of a minidarknet network as a PyTorch module with the same weights."""
-    parts = []
-    for layer in net.layers[:-1]:
-        o = layer.options
-        if layer.name == "maxpool":
-            parts += [torch.nn.ZeroPad2d((0, 1, 0, 1)) if o.stride == 1 else torch.nn.Identity(),
-                      torch.nn.MaxPool2d(layer.size, o.stride)]
-            continue
-        conv = torch.nn.Conv2d(layer.weight.shape[2], o.filters, o.size, o.stride, layer.pad, bias=layer.norm is None)
-        conv.weight.data = torch.from_numpy(layer.weight.transpose(3, 2, 0, 1).copy())
-        parts.append(conv)
-        if layer.norm:
-            parts += [torch.nn.BatchNorm2d(o.filters), torch.nn.LeakyReLU(.1, inplace=True)]
-        else:
-            conv.bias.data = torch.from_numpy(layer.bias.copy())
-    return torch.nn.Sequential(*parts).to(memory_format=torch.channels_last)
+HERE = Path(__file__).parent
+KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000"}  # bytes, for glibc
 
 
-def torch_work(net, x1, x8, threads):
-    """(inference, training step) as functions, or None where PyTorch is not installed."""
-    try:
-        import torch
-    except ImportError:
-        return None
-    torch.set_num_threads(threads)
-    model = torch_network(net, torch)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=.9, weight_decay=5e-4)
-    one, eight = (torch.from_numpy(x.transpose(0, 3, 1, 2)).contiguous(memory_format=torch.channels_last)
-                  for x in (x1, x8))
-
-    def predict():
-        model.eval()
-        with torch.inference_mode():
-            model(one)
-
-    def train():
-        model.train()
-        optimizer.zero_grad()
-        (model(eight) ** 2).sum().backward()
-        optimizer.step()
-    return predict, train
+def arguments():
+    """The ArgumentParser."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", metavar="WORD", help="only the works with all these words in their name")
+    parser.add_argument("--cfg", help="one network of your own instead")
+    parser.add_argument("--size", type=int, default=416, help="its size in pixels, square (416)")
+    parser.add_argument("--inference", type=int, nargs="*", default=[], metavar="BATCH", help="batches to predict")
+    parser.add_argument("--training", type=int, nargs="*", default=[], metavar="BATCH", help="batches to train")
+    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, cores()}), help="thread counts (1 and all)")
+    parser.add_argument("--peers", nargs="+", choices=NAMES, default=list(NAMES), metavar="PEER",
+                        help=", ".join(NAMES))
+    parser.add_argument("--repeats", type=int, default=5, help="turns of each (5)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and pictures (0)")
+    parser.add_argument("--alone", action="store_true", help="every peer in a process of its own")
+    parser.add_argument("--give-back", action="store_true", help="let glibc hand freed memory back, as it does by default")
+    parser.add_argument("--no-memory", action="store_true", help="do not measure memory")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
+    parser.add_argument("--from", type=Path, dest="file", metavar="FILE", help="measure nothing, read what --json wrote")
+    parser.add_argument("--readme", type=Path, nargs="?", const=HERE.parent / "README.md", metavar="FILE",
+                        help=f"rewrite the table between {table.BEGIN} and {table.END} in README.md")
+    return parser
 
 
-def darknet_seconds(cfg, file, folder):
-    """Seconds of one prediction by Debian's darknet as it prints them, or None where it is not installed."""
-    if not shutil.which("darknet"):
-        return None
-    (folder / "x.names").write_text("".join(f"{i}\n" for i in range(20)))
-    (folder / "x.data").write_text(f"classes=20\nnames={folder / 'x.names'}\n")
-    text = re.sub(r"(?m)^(batch|subdivisions)=.*$", r"\1=1", cfg.read_text())
-    (folder / "x.cfg").write_text(text)
-    from PIL import Image
-    Image.fromarray(np.zeros((416, 416, 3), np.uint8)).save(folder / "x.png")
-    done = subprocess.run(["darknet", "detector", "test", "x.data", "x.cfg", str(file), "x.png", "-out", "y"],
-                          cwd=folder, capture_output=True, text=True,
-                          env={"QT_QPA_PLATFORM": "offscreen", "PATH": "/usr/bin"})
-    found = re.search(r"Predicted in ([\d.]+) seconds", done.stdout)
-    return float(found[1]) if found else None
+def works(args):
+    """[Work] that the arguments name."""
+    if args.cfg:
+        batches = [("inference", batch) for batch in args.inference] + [("training", batch) for batch in args.training]
+        chosen = [Work(args.cfg, args.size, kind, batch) for kind, batch in batches or [("inference", 1)]]
+    else:
+        chosen = WORKS
+    return [work for work in chosen if all(word in str(work) for word in args.only or ())]
+
+
+def child(script, *words, environment={}):
+    """Run a script beside this one in a process of its own -> what it printed as JSON, or {"note": ...}."""
+    done = subprocess.run([sys.executable, HERE / script, *map(str, words)], capture_output=True, text=True,
+                          env={**os.environ, **environment})
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        return {"note": lines[-1] if lines else f"ended with {done.returncode}"}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(work, threads, args):
+    """One result: a contest (or, alone, one per peer), and the memory."""
+    groups = [[name] for name in args.peers] if args.alone else [args.peers]
+    with tempfile.TemporaryDirectory() as folder:
+        found = [child("contest.py", json.dumps(work), "--threads", threads, "--repeats", args.repeats, "--seed", args.seed,
+                       "--evidence", Path(folder) / "evidence.npy", "--peers", *group,
+                       environment={} if args.give_back else KEEP_MEMORY) for group in groups]
+    failed = [f"{', '.join(group)}: {one['note']}" for group, one in zip(groups, found) if "note" in one]
+    if failed:
+        raise SystemExit(f"{work}, {threads} threads: " + "; ".join(failed))
+    result = {"title": str(work), **found[0], "peers": {name: told for one in found for name, told in one["peers"].items()}}
+    result["machine"]["peak_gflops"] = max((one["machine"]["peak_gflops"] or 0) for one in found) or None
+    if not args.no_memory:
+        measured = [name for name, told in result["peers"].items() if "ms" in told]
+        result["memory"] = {name: child("memory.py", json.dumps(work), name, "--threads", threads, "--seed", args.seed)
+                            for name in measured}
+    return result
+
+
+def contests(args):
+    """Measure everything -> the dict that --json writes."""
+    args.peers = list(dict.fromkeys(["minidarknet", *args.peers]))
+    results = []
+    for threads in args.threads:
+        for work in works(args):
+            results.append(measure(work, threads, args))
+            print(f"{table.threads(threads)}\n{table.plain(table.speed(results[-1:]))}\n", file=sys.stderr, flush=True)
+    if not results:
+        raise SystemExit(f"no work has all of {args.only} in its name: " + "; ".join(map(str, WORKS)))
+    return {"date": datetime.date.today().isoformat(), "repeats": args.repeats, "seed": args.seed, "alone": args.alone,
+            "give_back": args.give_back, "width": width(results[0]["machine"]), "results": results}
 
 
 def main():
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cfg", default="cfg/yolov2-tiny-voc.cfg")
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--repeats", type=int, default=5)
-    args = parser.parse_args()
-    threads = cli.use_threads(args.threads)
-    net, trained = Network.from_cfg(args.cfg), Network.from_cfg(args.cfg)
-    rng, size = np.random.default_rng(0), net.input.shape
-    x1, x8 = (rng.random((b, *size), np.float32) for b in (1, 8))
-    truth = np.tile(np.array([.5, .5, .3, .3, 0], np.float32), (8, 1, 1))
-    sgd = SGD(trained)
-
-    def train():
-        trained.forward(x8, truth, train=True)
-        trained.backward()
-        sgd.step()
-    work = {"minidarknet": (lambda: net.predict(x1), train), "PyTorch eager": torch_work(net, x1, x8, threads)}
-    work = {name: functions for name, functions in work.items() if functions}
-    times = {name: ([], []) for name in work}
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "x.weights"
-        weights.save(net, file)
-        for turn in range(args.repeats + 1):
-            for name, functions in work.items():
-                for function, measured in zip(functions, times[name]):
-                    function()  # wakes its threads and fills the caches, which the one before has emptied
-                    began = time.perf_counter()
-                    function()
-                    if turn:  # the first turn compiles
-                        measured.append((time.perf_counter() - began) * 1e3)
-            seconds = darknet_seconds(paths.resolve(args.cfg), file, Path(folder))
-            if turn and seconds:
-                times.setdefault("Darknet (Debian, CPU)", ([], []))[0].append(seconds * 1e3)
-    print(f"{Path(args.cfg).stem}, {size[1]} x {size[0]}, {threads} threads, medians of {args.repeats} turns")
-    ours = [statistics.median(measured) for measured in times["minidarknet"]]
-    for name, measured in times.items():
-        cells = [f"{statistics.median(m):8.1f} ms {statistics.median(m) / own:5.2f}x" if m else f"{'-':>17}"
-                 for m, own in zip(measured, ours)]
-        print(f"{name:24}inference, batch 1 {cells[0]}   training step, batch 8 {cells[1]}")
+    """Measure, print, write."""
+    args = arguments().parse_args()
+    measured = json.loads(args.file.read_text()) if args.file else contests(args)
+    if args.json:
+        args.json.write_text(json.dumps(measured, indent=1) + "\n")
+    print(table.report(measured))
+    if args.readme:
+        table.rewrite(args.readme, measured)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections import Counter
 from tqdm import tqdm
 
 from minidarknet import cli
+from minidarknet.cores import cores
 from minidarknet.data import annotations, pictures
 from minidarknet.data.prefetch import Prefetch
 from minidarknet.errors import DataError
@@ -79,7 +80,7 @@ def main(argv=None):
     if not splits:
         raise DataError(f"{args.data}: neither of the splits {' and '.join(USUAL)}; "
                         + (f"there are {', '.join(there)}: choose with --split" if there else "there is none"))
-    workers, seen, paths = cli.cores(), set(), {}
+    workers, seen, paths = cores(), set(), {}
     for split in splits:
         try:
             dataset = annotations.load(args.data, split, args.classes, args.limit)

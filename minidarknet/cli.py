@@ -1,6 +1,7 @@
 """What all commands share: the list of commands, common options, exit codes, and errors without tracebacks."""
 import argparse
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -18,9 +19,10 @@ COMMANDS = {  # name -> (module, what it does)
     "evaluate": ("evaluate", "score weights on a data set: AP per class and mAP"),
     "info": ("info", "print the table of a network's layers"),
     "check": ("check", "look for mistakes in a data set"),
+    "bench": ("bench", "measure a network on this machine, layer by layer"),
     "cfg": ("show", "print a bundled cfg, to be edited"),
+    "warmup": ("warmup", "compile ahead what networks need"),
 }
-PATIENCE = 3  # seconds of silence before a command says what it is busy with
 
 
 def main(argv=None):
@@ -28,7 +30,7 @@ def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] in COMMANDS:
         name = argv[0]
-        return run(import_module(f"minidarknet.{COMMANDS[name][0]}").main, argv[1:])
+        return run(lambda rest: _module(name).main(rest), argv[1:])
     listing = "\n".join(f"  {name:10} {text}" for name, (_, text) in COMMANDS.items())
     front = argparse.ArgumentParser(prog="minidarknet", formatter_class=argparse.RawDescriptionHelpFormatter,
                                     description="Darknet's YOLOv2 in NumPy and Numba.",
@@ -38,6 +40,12 @@ def main(argv=None):
     front.add_argument("--version", action="version", version=f"minidarknet {__version__}")
     front.add_argument("command", choices=COMMANDS, metavar="COMMAND")
     return run(lambda args: front.parse_args(args) and 0 or front.print_help() or 0, argv or ["--help"])
+
+
+def _module(name):
+    """The module of the command `name`."""
+    with undisturbed():
+        return import_module(f"minidarknet.{COMMANDS[name][0]}")
 
 
 def run(command, argv=None):
@@ -103,6 +111,12 @@ def add_threads(parser):
     parser.add_argument("--threads", type=positive, metavar="N", help="threads to compute with (default: all cores)")
 
 
+def add_no_fuse(parser):
+    """Add --no-fuse: layer after layer instead of several in one pass."""
+    parser.add_argument("--no-fuse", action="store_true", help="run batch norm, activation and pooling one after the "
+                                                               "other: slower, equal but for rounding")
+
+
 def positive(text):
     """argparse type: a whole number of at least 1."""
     if not text.isascii() or not text.isdigit() or int(text) < 1:
@@ -152,15 +166,28 @@ def folder(text):
 
 
 @contextmanager
-def patience(words="compiling the kernels (about half a minute; later runs find them in the cache)"):
-    """Say `words` on stderr if the block takes longer than PATIENCE seconds."""
-    timer = threading.Timer(PATIENCE, lambda: print(words, file=sys.stderr, flush=True))
-    timer.daemon = True
-    timer.start()
+def undisturbed():
+    """Ctrl-C within the block waits for its end: NumPy and Numba do not survive being half imported."""
+    if threading.current_thread() is not threading.main_thread() \
+            or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    pressed = []
+    signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
     try:
         yield
     finally:
-        timer.cancel()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def patience():
+    """Within the block, say on stderr how far the compiling of kernels is; nothing where all come from the cache."""
+    from minidarknet.compiling import Progress
+    with Progress():
+        yield
 
 
 def warn(problems, most=10):
@@ -172,19 +199,16 @@ def warn(problems, most=10):
               file=sys.stderr)
 
 
-def cores():
-    """How many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def use_threads(count=None):
-    """Let kernels run on `count` threads (default: all the process may use); returns the number in force."""
-    count = min(count or cores(), max(cores(), 1))
-    if "numba" not in sys.modules:
-        os.environ.setdefault("NUMBA_NUM_THREADS", str(cores()))
-    import numba
+    """Let kernels run on `count` threads (default: all the process may use); returns the number in force.
 
-    import minidarknet.kernels._jit  # noqa: F401  (chooses the threading layer: set_num_threads starts the threads)
-    count = min(count, numba.config.NUMBA_NUM_THREADS)
-    numba.set_num_threads(count)
+    NUMBA_NUM_THREADS, where the user has set it, is what the process may use.
+    """
+    with undisturbed():
+        import numba
+
+        import minidarknet.engine  # noqa: F401  (chooses threading layer and limit: set_num_threads starts threads)
+        limit = numba.config.NUMBA_NUM_THREADS
+        count = min(count or limit, limit)
+        numba.set_num_threads(count)
     return count

@@ -49,7 +49,8 @@ def main(argv=None):
         raise UsageError(f"{args.cfg} ends in [{net.head.name}]: scoring classifiers is not supported yet")
     data = in_classes_of(net, data)
     began, problems = time.monotonic(), []
-    found = detections(net, data, args.thresh, args.nms, problems=problems)
+    with cli.patience():
+        found = detections(net, data, args.thresh, args.nms, problems=problems)
     result = evaluate_detections(found, data.examples, data.names)
     seconds = time.monotonic() - began
     if not any(c.truths for c in result.per_class):

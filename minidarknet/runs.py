@@ -184,7 +184,7 @@ def machine():
     import numba
     import PIL
 
-    from minidarknet.cli import cores
+    from minidarknet.cores import cores
     return {"minidarknet": __version__, "python": platform.python_version(), "numpy": np.__version__,
             "numba": numba.__version__, "pillow": PIL.__version__, "system": platform.platform(),
             "processor": _processor(), "cores": cores(), "argv": sys.argv[1:]}

@@ -22,7 +22,7 @@ LEGEND = """what the progress bar and the columns of metrics.csv mean
 
 MULTISCALE_COST = 1.25  # mean area of the sizes 320, 352, ..., 608 over that of 416
 
-FREE = ("max_batches", "minutes", "threads", "workers", "resume", "debug", "out", "explain_log")  # may change on resume
+FREE = ("max_batches", "minutes", "threads", "no_fuse", "workers", "resume", "debug", "out", "explain_log")  # on resume
 
 
 def arguments():
@@ -51,6 +51,7 @@ def arguments():
     p.add_argument("--augmentation", choices=("place", "crop", "none"), default="place",
                    help="place: Darknet's, vary shape and position; crop: the paper's random crops; none")
     p.add_argument("--explain-log", action="store_true", help="say what the logged quantities mean, and stop")
+    cli.add_no_fuse(p)
     cli.add_threads(p)
     return p
 
@@ -65,7 +66,8 @@ def main(argv=None):
         raise UsageError(f"--minutes {args.minutes:g}: expected more than 0")
     began = time.monotonic()
     cli.use_threads(args.threads)
-    return Session(args, began).run()
+    with cli.patience():
+        return Session(args, began).run()
 
 
 def say(*words):
@@ -93,7 +95,6 @@ class Session:
         if net.head.name != "region":
             raise CfgError(f"{cfg.path}: ends in [{net.head.name}]; training classifiers is not supported yet, "
                            "only detectors that end in [region]")
-        say("preparing the kernels (the first run compiles them, about a minute; later ones find them in the cache)")
         seconds = self._measure(net)
         if self._wants_short_schedule():
             cfg = self._shorten(cfg, net, seconds)
@@ -159,7 +160,7 @@ class Session:
 
     def _network(self, cfg):
         from minidarknet.network import Network
-        net = Network(cfg, seed=self.args.seed)
+        net = Network(cfg, seed=self.args.seed, fused=False if self.args.no_fuse else None)
         for line in cfg.warnings:
             if line not in self.said:
                 say(line)
@@ -290,6 +291,8 @@ class Session:
             say(f"the run is already at its limit of {trainer.max_batches or 'time'} updates: validated, not trained")
         print(f"mAP (VOC07, IoU .5) {trainer.last_map:.4f} on {len(self.validation.examples)} pictures "
               f"after {trainer.step} updates in {duration(time.monotonic() - self.began)}; best {trainer.best_map:.4f}")
+        if trainer.training_seconds:
+            say(f"the network waited for pictures {trainer.loader.waited / trainer.training_seconds:.1%} of the time")
         print(f"weights: {self.folder.last}")
         return 0
 

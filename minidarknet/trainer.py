@@ -38,7 +38,8 @@ class Trainer:
         self.reader = Reader(validation.examples, loader.problems)  # decoded pictures, kept from one validation to the next
         self.step, self.best_map, self.last_map = 0, -1.0, None
         self.base_size = net.input.shape[1::-1]
-        self.validation_seconds = 0.0
+        self.validation_seconds = 0.0  # of the last one
+        self.training_seconds = 0.0    # of all updates since this object was made
         self.interrupted = False
 
     def fit(self):
@@ -130,6 +131,7 @@ class Trainer:
         rate = self.optimizer.step()
         self.step += 1
         seconds = time.monotonic() - began
+        self.training_seconds += seconds
         row = {"step": self.step, "images": self.net.seen, "loss": float(np.mean(losses)),
                "darknet_cost": float(np.mean(costs)), "learning_rate": float(rate), "images_per_s": images / seconds,
                **merged(statistics)}

@@ -1,9 +1,11 @@
 """The front door: exit codes, messages without tracebacks, help."""
 import os
+import signal
 import subprocess
 import sys
 import time
 from argparse import ArgumentTypeError
+from pathlib import Path
 
 import pytest
 
@@ -102,16 +104,6 @@ def test_long_lists_of_problems_are_cut(capsys):
     assert shown.count("warning: problem") == 10 and "and 2 more" in shown
 
 
-def test_only_silence_is_explained(capsys, monkeypatch):
-    monkeypatch.setattr(cli, "PATIENCE", .05)
-    with cli.patience("busy"):
-        pass
-    assert capsys.readouterr().err == ""
-    with cli.patience("busy"):
-        time.sleep(.3)
-    assert capsys.readouterr().err == "busy\n"
-
-
 def test_commands_compute_in_the_threading_layer_that_kernels_choose():
     """Numba decides when its threads start, which `use_threads` makes happen: kernels must have chosen before."""
     code = ("from minidarknet import cli; cli.use_threads(); import numba; from minidarknet.kernels import _jit\n"
@@ -119,3 +111,55 @@ def test_commands_compute_in_the_threading_layer_that_kernels_choose():
     env = {k: v for k, v in os.environ.items() if k != "NUMBA_THREADING_LAYER"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=env)
     assert done.stdout.strip() == "omp", done.stderr
+
+
+NETWORK = """
+import threading, numba, numpy as np
+from minidarknet import Network, cli
+from small import TINY
+print(cli.use_threads())
+x = np.random.default_rng(0).random((2, 64, 64, 3), np.float32)
+one, two = Network.from_string(TINY), Network.from_string(TINY)
+expected = one.predict(x)
+threads = [threading.Thread(target=lambda net=net: [net.predict(x) for _ in range(20)]) for net in (one, two)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert np.array_equal(one.predict(x), expected) and np.array_equal(two.predict(x), expected)
+print(numba.threading_layer())
+"""
+
+
+@pytest.mark.parametrize("hidden, environment", [(True, {}), (False, {"NUMBA_THREADING_LAYER": "workqueue"})])
+def test_other_threading_layers(hidden, environment):
+    """Where Numba has no OpenMP its other layers work, two networks at once too, which workqueue does not survive."""
+    env = {k: v for k, v in os.environ.items() if k != "NUMBA_THREADING_LAYER"}
+    tests = Path(__file__).parent
+    env.update(NUMBA_NUM_THREADS="2", PYTHONPATH=os.pathsep.join((str(tests.parent), str(tests))), **environment)
+    hide = "import sys; sys.modules['numba.np.ufunc.omppool'] = None\n" if hidden else ""
+    done = subprocess.run([sys.executable, "-c", hide + NETWORK], capture_output=True, text=True, timeout=120, env=env)
+    assert done.returncode == 0, done.stderr
+    threads, layer = done.stdout.split()
+    assert threads == "2" and layer in ({"tbb", "workqueue"} if hidden else {"workqueue"})
+
+
+def test_the_user_decides_how_many_threads():
+    code = ("from minidarknet import cli; import numba\n"
+            "print(cli.use_threads(), cli.use_threads(2), cli.use_threads(9), numba.get_num_threads())")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60,
+                          env={**os.environ, "NUMBA_NUM_THREADS": "3"})
+    assert done.stdout.split() == ["3", "2", "3", "3"], done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to the whole console")
+@pytest.mark.parametrize("seconds", [.15, .4, .8])
+def test_ctrl_c_while_starting(seconds, tmp_path):
+    """Whatever is being imported: one line, no traceback."""
+    code = ("import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests\n"
+            "from minidarknet import cli; print(1, flush=True); sys.exit(cli.main(sys.argv[1:]))")
+    process = subprocess.Popen([sys.executable, "-c", code, "warmup"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True, env={**os.environ, "MINIDARKNET_CACHE": str(tmp_path)})
+    assert process.stdout.readline() == "1\n"
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1] == "interrupted\n"
+    assert process.returncode == 130

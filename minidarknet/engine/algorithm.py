@@ -1,7 +1,7 @@
 """Which way a convolution is computed: directly, or by Winograd where that is possible and pays.
 
-The rule counts, in multiply-adds of one register, what each way does; the figures were measured once and hold within
-a third on processors with AVX-512 and AVX2. `algorithm=direct` or `winograd` in a [convolutional] section (or
+The rule counts, in multiply-adds of one register, what each way does; the figures of the transforms were measured on a
+processor with AVX-512. `algorithm=direct` or `winograd` in a [convolutional] section (or
 `--set convolutional.algorithm=direct` for all of them) overrules it.
 """
 from minidarknet.engine.tiling import count_tiles
@@ -16,14 +16,14 @@ LEAST_CHANNELS = 16  # with fewer the transforms cost more than they save
 
 
 def winograd_possible(k, stride, pad, groups):
-    """Whether Winograd's formula fits: 3 x 3 taps, stride 1, a margin of 1, one group. All ints; returns bool."""
+    """Whether Winograd's formula fits (bool): k x k = 3 x 3 taps, stride 1, a margin of pad = 1, one of `groups`. Ints."""
     return k == TAPS_SIDE and stride == 1 and pad == 1 and groups == 1
 
 
 def use_winograd(algorithm, k, stride, pad, groups, b, h, w, channels, filters):
     """Whether a convolution of b pictures of h x w pixels from `channels` to `filters` goes by Winograd (bool).
 
-    algorithm: one of ALGORITHMS; "winograd" means: wherever it is possible. The others ints.
+    algorithm: one of ALGORITHMS; "winograd" means: wherever it is possible. k, stride, pad, groups: of the layer. Ints.
     """
     if algorithm == "direct" or not winograd_possible(k, stride, pad, groups):
         return False

@@ -5,7 +5,7 @@
         ky=1  . . [b b b b b b] . . .      out[pixel, f] = a . W[0][:, f] + b . W[1][:, f] + c . W[2][:, f]
         ky=2  . . [c c c c c c] . . .
 
-So PIXELS windows times a block of filters is one call of the microkernel, with k rows of depth k * c. The pixels of a
+So some windows times a block of filters are one call of the microkernel, with k rows of depth k * c. The pixels of a
 block are numbered through all pictures of the batch; past the last one the last is repeated, which writes the same
 bits to the same place. A task owns some pixels and one block of filters, packs its weights and sweeps over its pixels;
 then, while they are in its cache, it finishes them (finish.py). A convolution of size 1 is a plain matrix product.
@@ -14,20 +14,20 @@ from typing import NamedTuple
 
 import numba
 
-from minidarknet.engine.finish import ACCUMULATE, bytes_of_sums, finish_pixels, merge_sums, pool_pixels
+from minidarknet.engine.finish import ACCUMULATE, MEASURE, bytes_of_sums, finish_pixels, merge_sums, pool_pixels
 from minidarknet.engine.memory import Picture, even_share, scratch
-from minidarknet.engine.microkernel import PIXELS, multiply
+from minidarknet.engine.microkernel import NV, PIXELS, TALL, multiply
 from minidarknet.engine.pack import BLOCK, filter_offset, pack
 from minidarknet.engine.vector import FLOAT, LANES, load, load_all, read_integer, store, write_integer
 from minidarknet.engine.winograd import WORKSPACE
 from minidarknet.kernels._jit import jit, parallel, prange
 
-WIDTH = 2 * LANES              # filters of a block: two registers
+WIDTH = BLOCK                  # filters of a block, in NV registers; 2 or 1 where there are no more filters
 TABLE = 8 * PIXELS             # bytes of a table of addresses
-TILE = FLOAT * PIXELS * WIDTH  # bytes of a block of results
+TILE = FLOAT * max(PIXELS * 2 * LANES, TALL * WIDTH)  # bytes of a block of results
 TABLES = 3 * TABLE + max(TILE, WORKSPACE)  # what a thread's memory begins with; then packed weights
 PACKED = 512 * 1024            # bytes of packed weights that may stay in a core's own cache beside the pixels
-TASK_PIXELS = 100 * PIXELS     # pixels of a task: many enough to be worth packing the weights
+TASK_PIXELS = 1300             # pixels of a task: many enough to be worth packing the weights
 TASKS = 16                     # at least, where there are pixels enough
 
 
@@ -52,8 +52,14 @@ class Plan(NamedTuple):
 
 
 @jit
-def _address_pixels(first, last, x, out, stride, a_start, c_start, a_table, c_table):
-    """Write the addresses of PIXELS windows of x and pixels of out, from pixel `first` on, repeating pixel last - 1.
+def _block_width(left):
+    """How wide the block is that takes the first of `left` (int) filters: NV, 2 or 1 registers."""
+    return WIDTH if left > 2 * LANES else 2 * LANES if left > LANES else LANES
+
+
+@jit
+def _address_pixels(first, last, count, x, out, stride, a_start, c_start, a_table, c_table):
+    """Write the addresses of `count` windows of x and pixels of out, from pixel `first` on, repeating pixel last - 1.
 
     a_start, c_start: address of the first number to read or write of the batch's first pixel.
     """
@@ -61,7 +67,7 @@ def _address_pixels(first, last, x, out, stride, a_start, c_start, a_table, c_ta
     oy, ox = rest // out.w, rest % out.w
     a = a_start + FLOAT * (picture * x.image + oy * stride * x.row + ox * stride * x.pixel)
     c = c_start + FLOAT * (picture * out.image + oy * out.row + ox * out.pixel)
-    for i in range(PIXELS):
+    for i in range(count):
         write_integer(a_table + 8 * i, a)
         write_integer(c_table + 8 * i, c)
         if first + i + 1 < last:
@@ -96,15 +102,16 @@ def copy_columns(tile, width, c_table, rows, left, accumulate):
 
 @jit
 def _sweep(x, taps, out, plan, finish, group, filter_, first, last, k, own, packed):
-    """Pass k over pixels first .. last - 1: PIXELS windows times one block of filters at a time.
+    """Pass k over pixels first .. last - 1: some windows times one block of filters at a time.
 
     filter_: the block's first filter within its group; own: the thread's memory; packed: address of the pass's weights.
     """
     left = taps.outputs - filter_
-    width = WIDTH if left > LANES else LANES
+    width = _block_width(left)
+    height = TALL if width == WIDTH else PIXELS  # windows of one call
     aside = left < width  # a block that is not full is computed aside, and its existing columns are copied
     a_table, c_table, tile_table, tile = own, own + TABLE, own + 2 * TABLE, own + 3 * TABLE
-    for i in range(PIXELS):
+    for i in range(height):
         write_integer(tile_table + 8 * i, tile + FLOAT * i * width)
     target = tile_table if aside else c_table
     a_start = x.address + FLOAT * (group * taps.inputs + k * x.row)
@@ -113,16 +120,19 @@ def _sweep(x, taps, out, plan, finish, group, filter_, first, last, k, own, pack
     add_there = add and not aside
     rows, depth, a_row = plan.rows, plan.depth, plan.a_row
     b_step = taps.input if plan.ready else width
-    for pixel in range(first, last, PIXELS):
-        _address_pixels(pixel, last, x, out, plan.stride, a_start, c_start, a_table, c_table)
+    for pixel in range(first, last, height):
+        _address_pixels(pixel, last, height, x, out, plan.stride, a_start, c_start, a_table, c_table)
         if width == WIDTH:
+            multiply(TALL, NV, rows, depth, a_table, 0, 1, a_row, packed, b_step, depth * b_step, target, 0,
+                     add_there)
+        elif width > LANES:
             multiply(PIXELS, 2, rows, depth, a_table, 0, 1, a_row, packed, b_step, depth * b_step, target, 0,
                      add_there)
         else:
             multiply(PIXELS, 1, rows, depth, a_table, 0, 1, a_row, packed, b_step, depth * b_step, target, 0,
                      add_there)
         if aside:
-            copy_columns(tile, width, c_table, min(PIXELS, last - pixel), left, add)
+            copy_columns(tile, width, c_table, min(height, last - pixel), left, add)
 
 
 @parallel
@@ -140,7 +150,7 @@ def _run(x, taps, out, plan, finish, memory):
             packed = taps.address + FLOAT * filter_offset(taps, filter_)
         for k in range(plan.passes):
             if not plan.ready:
-                pack(taps, group, filter_, WIDTH if left > LANES else LANES, k * height, height, packed)
+                pack(taps, group, filter_, _block_width(left), k * height, height, packed)
             _sweep(x, taps, out, plan, finish, group, filter_, first, last, k, own, packed)
         finish_pixels(finish, out, chunk, first, last, group * taps.outputs + filter_, min(left, WIDTH), own + 3 * TABLE)
 
@@ -155,7 +165,7 @@ def _run_pooled(x, taps, out, plan, finish, memory, aside):
         filter_, group = task % plan.blocks * WIDTH, task // plan.blocks % plan.groups
         chunk = task // plan.blocks // plan.groups
         left = taps.outputs - filter_
-        width = WIDTH if left > LANES else LANES
+        width = _block_width(left)
         packed = own + TABLES
         pass_step = FLOAT * width * plan.rows * plan.depth
         if plan.ready:
@@ -199,7 +209,7 @@ def convolve(x, taps, out, stride, groups, finish):
     chunks = max(-(-lines // most), -(-TASKS // (groups * blocks)))
     chunk = even_share(lines, -(-lines // chunks))
     if not finish.pool:
-        chunk = -(-chunk // PIXELS) * PIXELS
+        chunk = -(-chunk // TALL) * TALL if taps.outputs > 2 * LANES else -(-chunk // PIXELS) * PIXELS
     plan = Plan(stride, groups, blocks, chunk, -(-lines // chunk), passes, rows, depth, a_row,
                 int(groups == taps.rows * taps.columns == 1 and taps.input == BLOCK))
     if finish.pool:
@@ -210,4 +220,5 @@ def convolve(x, taps, out, stride, groups, finish):
     memory, sums = scratch(TABLES + block * (taps.rows // passes), bytes_of_sums(finish, plan.chunks))
     finish = finish._replace(sums=sums)
     _run(x, taps, out, plan, finish, memory)
-    merge_sums(finish, plan.chunks)
+    if finish.mode == MEASURE:
+        merge_sums(finish, plan.chunks)

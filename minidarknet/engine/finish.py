@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minidarknet.engine.fused import activate, larger
 from minidarknet.engine.memory import row_address
 from minidarknet.engine.vector import (
     FLOAT,
@@ -22,7 +23,6 @@ from minidarknet.engine.vector import (
     splat,
     store,
     store_all,
-    where_greater,
     write_integer,
     write_number,
 )
@@ -57,16 +57,9 @@ class Finish(NamedTuple):
 
 
 @jit
-def activated(value, factor, shift, slope):
-    """act(factor * value + shift), all vectors: u where u > 0, else slope * u."""
-    u = factor * value + shift
-    return where_greater(u, splat(ZERO), u, slope * u)
-
-
-@jit
-def larger(a, b, there):
+def _largest(a, b, there):
     """Lane by lane the larger of two vectors; `a` where b lies outside the picture (there is False)."""
-    return where_greater(b, a, b, a) if there else a
+    return larger(b, a) if there else a
 
 
 @jit
@@ -88,14 +81,14 @@ def _pooled(finish, base, rows, c0, c1, c2, c3, channel, left, work):
         if row >= 0:
             a0, a1, a2, a3 = results_row(work, i)
             b0, b1, b2, b3 = results_row(work, i + 1)
-            top0, low0 = activated(a0, factor, shift, slope), activated(b0, factor, shift, slope)
-            top1, low1 = activated(a1, factor, shift, slope), activated(b1, factor, shift, slope)
-            top2, low2 = activated(a2, factor, shift, slope), activated(b2, factor, shift, slope)
-            top3, low3 = activated(a3, factor, shift, slope), activated(b3, factor, shift, slope)
+            top0, low0 = activate(a0, factor, shift, slope), activate(b0, factor, shift, slope)
+            top1, low1 = activate(a1, factor, shift, slope), activate(b1, factor, shift, slope)
+            top2, low2 = activate(a2, factor, shift, slope), activate(b2, factor, shift, slope)
+            top3, low3 = activate(a3, factor, shift, slope), activate(b3, factor, shift, slope)
             if c0 >= 0:
-                store(base + row + c0, larger(larger(top0, low0, there), larger(top1, low1, there), c1 >= 0), left)
+                store(base + row + c0, _largest(_largest(top0, low0, there), _largest(top1, low1, there), c1 >= 0), left)
             if c2 >= 0:
-                store(base + row + c2, larger(larger(top2, low2, there), larger(top3, low3, there), c3 >= 0), left)
+                store(base + row + c2, _largest(_largest(top2, low2, there), _largest(top3, low3, there), c3 >= 0), left)
 
 
 @jit
@@ -157,7 +150,8 @@ def _measured(finish, base, rows, c0, c1, c2, c3, left, work):
 def finish_tile(finish, base, tiles, tile, channel, left, work):
     """Finish one tile of LANES filters, whose half-transformed results lie in `work` (winograd.results_columns).
 
-    base: address of the first picture's first result; channel: first filter, in bytes; left: filters from there on.
+    finish: Finish; base: address of the first picture's first result; tiles: Tiling; tile: number of the tile; channel:
+    first filter, in bytes; left: filters from there on; work: address of WORKSPACE bytes.
     """
     rows, columns = tiles.writes_rows + 32 * (tile // tiles.columns), tiles.writes_columns + 32 * (tile % tiles.columns)
     c0, c1 = read_integer(columns), read_integer(columns + 8)
@@ -174,8 +168,8 @@ def finish_tile(finish, base, tiles, tile, channel, left, work):
                 if finish.mode == ACTIVATE:
                     factor, shift = load(finish.factor + channel, left), load(finish.shift + channel, left)
                     slope = splat(finish.slope)
-                    y0, y1 = activated(y0, factor, shift, slope), activated(y1, factor, shift, slope)
-                    y2, y3 = activated(y2, factor, shift, slope), activated(y3, factor, shift, slope)
+                    y0, y1 = activate(y0, factor, shift, slope), activate(y1, factor, shift, slope)
+                    y2, y3 = activate(y2, factor, shift, slope), activate(y3, factor, shift, slope)
                 _one(finish, y0, base + row, c0, left)
                 _one(finish, y1, base + row, c1, left)
                 _one(finish, y2, base + row, c2, left)
@@ -184,7 +178,7 @@ def finish_tile(finish, base, tiles, tile, channel, left, work):
 
 @jit
 def start_sums(finish, work):
-    """Forget the chunk before."""
+    """Forget the sums of the chunk before. finish: Finish; work: address of WORKSPACE bytes."""
     if finish.mode == MEASURE:
         write_integer(work + COUNT, 0)
         store_all(work + ORIGIN, splat(ZERO))
@@ -194,7 +188,8 @@ def start_sums(finish, work):
 
 @jit
 def store_sums(finish, chunk, channel, left, work):
-    """Write what the chunk has summed; channel: first filter, in bytes."""
+    """Write what the chunk has summed to finish.sums. finish: Finish; chunk: its number; channel: first filter, in bytes;
+    left: filters from there on; work: address of WORKSPACE bytes."""
     if finish.mode == MEASURE:
         count = np.float32(read_integer(work + COUNT))
         total = load_all(work + SUM)
@@ -207,13 +202,16 @@ def store_sums(finish, chunk, channel, left, work):
 
 
 def bytes_of_sums(finish, chunks):
-    """How much memory `sums` needs for `chunks` (int) chunks."""
+    """How much memory `sums` of a Finish, `finish`, needs for `chunks` (int) chunks."""
     return 3 * FLOAT * chunks * finish.filters if finish.mode == MEASURE else 0
 
 
 @jit
 def merge_sums(finish, chunks):
-    """Mean and biased variance per filter from the sums of `chunks` (int) chunks, in float64 and in their order."""
+    """Mean and biased variance per filter from the sums of `chunks` (int) chunks, in float64 and in their order.
+
+    finish: Finish, whose `mean` and `variance` are *written*.
+    """
     if finish.mode == MEASURE:
         step = FLOAT * finish.filters
         for channel in range(0, step, FLOAT):
@@ -240,7 +238,7 @@ def _activate_run(finish, start, pixels, step, channel, left):
         shift = load(finish.shift + channel + FLOAT * j, left - j)
         at = start + FLOAT * j
         for _ in range(pixels):
-            store(at, activated(load(at, left - j), factor, shift, slope), left - j)
+            store(at, activate(load(at, left - j), factor, shift, slope), left - j)
             at += step
 
 
@@ -263,7 +261,7 @@ def _measure_run(start, pixels, step, left, work):
 def finish_pixels(finish, out, chunk, first, last, filter_, left, work):
     """Finish pixels first .. last - 1 (numbered through all pictures) of filters filter_ .. + left - 1 of out, in place.
 
-    work: address of WORKSPACE bytes.
+    finish: Finish; out: Picture, *written*; chunk: the pixels' number among the sums; work: address of WORKSPACE bytes.
     """
     if finish.mode == MEASURE or finish.mode == ACTIVATE:
         channel, step = FLOAT * filter_, FLOAT * out.pixel
@@ -284,7 +282,7 @@ def finish_pixels(finish, out, chunk, first, last, filter_, left, work):
 @jit
 def pool_pixels(finish, source, width, rows, pixels, target, step, filter_, left):
     """ACTIVATE and pool one or two (rows) rows of `pixels` pixels of `width` numbers at `source` into `target`, one row
-    of pixels `step` numbers apart; filter_: the first of `left` filters."""
+    of pixels `step` numbers apart; finish: Finish; filter_: the first of `left` filters."""
     below = FLOAT * width * pixels if rows == 2 else 0
     slope = splat(finish.slope)
     for j in range(0, left, LANES):
@@ -293,8 +291,8 @@ def pool_pixels(finish, source, width, rows, pixels, target, step, filter_, left
         for i in range(-(-pixels // 2)):
             at = source + FLOAT * (2 * i * width + j)
             right = FLOAT * width if 2 * i + 1 < pixels else 0
-            a, b = activated(load_all(at), factor, shift, slope), activated(load_all(at + right), factor, shift, slope)
-            c = activated(load_all(at + below), factor, shift, slope)
-            d = activated(load_all(at + below + right), factor, shift, slope)
-            largest = larger(larger(a, b, True), larger(c, d, True), True)
+            a, b = activate(load_all(at), factor, shift, slope), activate(load_all(at + right), factor, shift, slope)
+            c = activate(load_all(at + below), factor, shift, slope)
+            d = activate(load_all(at + below + right), factor, shift, slope)
+            largest = larger(larger(b, a), larger(d, c))
             store(target + FLOAT * (i * step + j), largest, left - j)

@@ -21,8 +21,10 @@ from numba.extending import intrinsic
 
 from minidarknet.engine.vector import FLOAT, LANE, LANES, REGISTER, REGISTERS, spread
 
-# Rows of a block for pixels (forward, data gradient) and for weights (weight gradient), with 2 registers per row.
-# The accumulators, 2 registers of B and one of A must fit into the register file.
+# Blocks whose accumulators, registers of B and one of A fit into the register file. The widest, TALL x NV registers,
+# reads least per multiplication. With 2 registers per row: PIXELS rows of a convolution, TAPS rows of weight gradients.
+NV = 4 if REGISTERS == 32 else 2
+TALL = 6
 PIXELS = 13 if REGISTERS == 32 else 6
 TAPS = 8 if REGISTERS == 32 else 4
 

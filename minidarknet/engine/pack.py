@@ -15,12 +15,12 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from minidarknet.engine.microkernel import NV
 from minidarknet.engine.vector import (
     FLOAT,
     INTEGERS,
     LANES,
     REGISTER,
-    REGISTERS,
     ZERO,
     load,
     read_number,
@@ -29,7 +29,7 @@ from minidarknet.engine.vector import (
 )
 from minidarknet.kernels._jit import jit
 
-BLOCK = (4 if REGISTERS == 32 else 2) * LANES  # filters that are read together, and lie together once packed
+BLOCK = NV * LANES  # filters that are read together, and lie together once packed
 
 
 class Taps(NamedTuple):
@@ -55,7 +55,7 @@ class Taps(NamedTuple):
 
 @jit
 def filter_offset(taps, first):
-    """Numbers from the first filter to filter `first` (int)."""
+    """Numbers from the first filter to filter `first` (int) of the Taps `taps`."""
     return first // BLOCK * taps.block + first % BLOCK * taps.output
 
 

@@ -32,7 +32,7 @@ def prepare(weight):
 
 
 def restore(prepared):
-    """Prepared -> weight (k, k, c, f) float32, a copy."""
+    """prepared: Prepared -> weight (k, k, c, f) float32, a copy."""
     k, _, c, f = prepared.shape
     weight = np.empty(prepared.shape, np.float32)
     for block, source in enumerate(prepared.array):

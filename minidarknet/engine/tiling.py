@@ -8,6 +8,9 @@ pictures they are therefore laid side by side, one line of zeros between two, an
     . a a a . b b b .
     . . . . . . . . .
 
+A picture's results then depend on its neighbours by rounding, some 1e-6 of the largest number in the tile, and a NaN
+reaches into the next picture. Inside one network's batch that does no harm.
+
 Nothing is moved: tile row ty reads six rows and tile column tx six columns, anywhere, and the address of a pixel is the
 sum of a row's offset and a column's, also across pictures.
 """
@@ -74,7 +77,8 @@ def _count(b, h, w, across, joined):
 
 
 def arrangement(b, h, w, joined):
-    """(pictures side by side, whether they are joined) with the fewest tiles; joined: whether they may be."""
+    """(pictures side by side, whether they are joined) with the fewest tiles for b pictures of h x w; joined: whether
+    they may be (bool)."""
     best = (1, False)
     if joined:
         for across in range(1, b + 1):
@@ -90,7 +94,8 @@ def count_tiles(b, h, w):
 
 @cache
 def tiling(b, h, w, image, row, pixel, out_image, out_row, out_pixel, joined, pool):
-    """The Tiling of b pictures of h x w, their strides and those of the results in numbers; joined: may be laid side
+    """The Tiling of b pictures of h x w, their strides (from image, row and pixel to the next) and those of the
+    results (out_image, out_row, out_pixel) in numbers; joined: may be laid side
     by side (bool); pool: whether 2 x 2 results are written to one place (0 or 1)."""
     # Windows of 2 x 2 must not be cut by a tile's border: every picture then has tiles of its own.
     across, joined = arrangement(b, h, w, joined and not pool)

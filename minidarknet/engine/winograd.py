@@ -12,9 +12,9 @@ values at six points; values at a point cost additions, and only the products of
 The sum over channels makes each of the 36 positions a matrix product: tiles x channels times channels x filters.
 The transposed formula is the weight gradient: grad_g = G^T [ (A grad_Y A^T) . (B^T d B) ] G, summed over tiles.
 
-The points are 0, 1, -1, 1/2, -2 and infinity: with the usual 2 in place of 1/2 the rounding errors are 2 to 4 times
-larger. Each `*_line` function is one of the matrices times a vector, written out; a `*_tile` applies it to rows and
-columns. Source: S. Winograd, Arithmetic complexity of computations, 1980; A. Lavin and S. Gray, arXiv 1509.09308.
+The points are 0, 1, -1, 1/2, -2 and infinity: with the usual 2 in place of 1/2 the rounding errors are larger, 1.5 to
+4 times by layer. Each `*_line` function is one of the matrices times a vector, written out; a `*_tile` applies it to
+rows and columns. Source: S. Winograd, Arithmetic complexity of computations, 1980; A. Lavin and S. Gray, arXiv 1509.09308.
 """
 import numpy as np
 
@@ -34,7 +34,10 @@ FOUR_15, EIGHT_15, SIXTEEN_15, TWO_15 = (np.float32(n / 15) for n in (4, 8, 16, 
 
 @jit
 def pixels_line(d0, d1, d2, d3, d4, d5):
-    """B^T d: six vectors from six. Row j holds the coefficients of the product of (x - point) over the other points."""
+    """B^T d: six vectors from six, d0 d1 d2 d3 d4 d5.
+
+    Row j holds the coefficients of the product of (x - point) over the other points.
+    """
     half, one_and_half, two = splat(HALF), splat(ONE_AND_HALF), splat(TWO)
     r, s = d4 - d2, d3 - d1
     p, q = r + one_and_half * d3, s + one_and_half * d2
@@ -43,7 +46,10 @@ def pixels_line(d0, d1, d2, d3, d4, d5):
 
 @jit
 def taps_line(g0, g1, g2):
-    """G g: six vectors from three: the polynomial's values at the points, divided by the products of their distances."""
+    """G g: six vectors from three, g0 g1 g2.
+
+    They are the polynomial's values at the points, divided by the products of the points' distances.
+    """
     third, fifteenth = splat(THIRD), splat(FIFTEENTH)
     even, odd = third * (g0 + g2), third * g1
     return (g0, even + odd, odd - even, splat(-SIXTEEN_15) * (g0 + splat(HALF) * g1 + splat(QUARTER) * g2),
@@ -52,7 +58,7 @@ def taps_line(g0, g1, g2):
 
 @jit
 def results_line(m0, m1, m2, m3, m4, m5):
-    """A^T m: four vectors from six; column j holds the powers 0..3 of point j."""
+    """A^T m: four vectors from six, m0 m1 m2 m3 m4 m5; column j holds the powers 0..3 of point j."""
     even, odd = m1 + m2, m1 - m2
     return (m0 + even + m3 + m4, odd + splat(HALF) * m3 - splat(TWO) * m4, even + splat(QUARTER) * m3 + splat(FOUR) * m4,
             odd + splat(EIGHTH) * m3 - splat(EIGHT) * m4 + m5)
@@ -60,7 +66,7 @@ def results_line(m0, m1, m2, m3, m4, m5):
 
 @jit
 def gradients_line(y0, y1, y2, y3):
-    """A y, the transpose of results_line: six vectors from four."""
+    """A y, the transpose of results_line: six vectors from four, y0 y1 y2 y3."""
     even, odd = y0 + y2, y1 + y3
     return (y0, even + odd, even - odd, y0 + splat(HALF) * y1 + splat(QUARTER) * y2 + splat(EIGHTH) * y3,
             y0 - splat(TWO) * y1 + splat(FOUR) * y2 - splat(EIGHT) * y3, y3)
@@ -68,7 +74,7 @@ def gradients_line(y0, y1, y2, y3):
 
 @jit
 def weights_line(u0, u1, u2, u3, u4, u5):
-    """G^T u, the transpose of taps_line: three vectors from six."""
+    """G^T u, the transpose of taps_line: three vectors from six, u0 u1 u2 u3 u4 u5."""
     even, odd = splat(THIRD) * (u1 - u2), splat(THIRD) * (u1 + u2)
     return (u0 + even - splat(SIXTEEN_15) * u3 + splat(FIFTEENTH) * u4,
             odd - splat(EIGHT_15) * u3 - splat(TWO_15) * u4,
@@ -115,7 +121,11 @@ def pixels_tile(source, rows, columns, left, target, plane, work):
 
 @jit
 def taps_tile(source, row, column, left, target, plane):
-    """G g G^T for one input channel and LANES filters; row, column: bytes from tap to tap; see pixels_tile."""
+    """G g G^T for one input channel and LANES filters.
+
+    source: address of the first tap of the first filter; row, column: bytes from tap to tap; left: filters from there to
+    the last; target, plane: as pixels_tile.
+    """
     # 18 half-done vectors stay in registers
     a = taps_line(load(source, left), load(source + row, left), load(source + 2 * row, left))
     source += column
@@ -132,7 +142,10 @@ def taps_tile(source, row, column, left, target, plane):
 
 @jit
 def results_columns(source, plane, work):
-    """The first half of A^T m A for LANES filters: work holds 4 rows of 6 vectors; see results_row for the second."""
+    """The first half of A^T m A for LANES filters; results_row is the second.
+
+    source: address of position 0, `plane` bytes from position to position; work: gets 4 rows of 6 vectors.
+    """
     for j in range(IN):
         at = source + j * plane
         values = results_line(*_load_six(at, IN * plane))
@@ -150,8 +163,11 @@ def results_row(work, i):
 
 @jit
 def gradients_tile(source, rows, columns, left, target, plane, work):
-    """A y A^T for LANES filters of one tile: rows, columns: addresses of four offsets each, below 0 where there is
-    no result; see pixels_tile."""
+    """A y A^T for LANES filters of one tile.
+
+    source, left, target, plane, work: as pixels_tile; rows, columns: addresses of four offsets (bytes) each, below 0
+    where there is no result.
+    """
     for j in range(OUT):
         column = read_integer(columns + 8 * j)
         y0, y1, y2, y3 = splat(ZERO), splat(ZERO), splat(ZERO), splat(ZERO)
@@ -178,7 +194,7 @@ def weights_tile(source, plane, target, row, column, left, add, work):
     """G^T u G for one input channel and LANES filters: nine vectors, *accumulated* if add (bool) else *written*.
 
     source: address of position 0, `plane` bytes from position to position; target: of the first tap, row and column
-    bytes from tap to tap.
+    bytes from tap to tap; left: filters from there to the last; work: WORKSPACE bytes.
     """
     for j in range(IN):
         values = weights_line(*_load_six(source + j * plane, IN * plane))

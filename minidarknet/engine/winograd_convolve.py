@@ -14,25 +14,25 @@ from typing import NamedTuple
 
 import numba
 
-from minidarknet.engine.finish import bytes_of_sums, finish_tile, merge_sums, start_sums, store_sums
+from minidarknet.engine.finish import MEASURE, bytes_of_sums, finish_tile, merge_sums, start_sums, store_sums
 from minidarknet.engine.memory import even_share, odd_lines, scratch
-from minidarknet.engine.microkernel import multiply
+from minidarknet.engine.microkernel import NV, TALL, multiply
 from minidarknet.engine.pack import BLOCK, Taps, filter_offset, pack
 from minidarknet.engine.tiling import tiling
-from minidarknet.engine.vector import FLOAT, LANES, REGISTERS, write_integer
+from minidarknet.engine.vector import FLOAT, LANES, write_integer
 from minidarknet.engine.winograd import TAPS_SIDE, VALUES, WORKSPACE, pixels_tile, results_columns, taps_tile
 from minidarknet.kernels._jit import jit, parallel, prange
 
-NV = 4 if REGISTERS == 32 else 2   # registers per row of the microkernel's block
-TALL, SHORT = 6, 4                 # its rows; with short ones every even number of tiles comes out even
+SHORT = 4                          # rows of a lower block: TALL and SHORT ones make up every even number of tiles
 WIDTH = BLOCK                      # filters of a block: NV registers
 NARROW_NV = NV // 2                # where few filters are left: half the registers per row, twice the rows
 NARROW_TALL, NARROW_SHORT = 2 * TALL, 2 * SHORT
 NARROW = NARROW_NV * LANES
-DEPTH = 64                         # channels of a slice
+DEPTH = 64                         # channels of a slice; half as many where there are few tiles, and the weights decide
+FEW_TILES = 64
 OWN_CACHE = 1600 * 1024            # bytes of V, U and M that may stay in a core's own cache
-FEW_TILES = 32                     # M is small then, and U may be larger: slices of twice the depth
 MOST_TILES = 104                   # of a chunk: M alone
+TASKS_PER_THREAD = 1               # at least, for tasks to take several blocks
 TASKS = 16                         # at least, for V to be made by tasks
 TABLE = 8 * NARROW_TALL
 
@@ -40,7 +40,8 @@ TABLE = 8 * NARROW_TALL
 class Plan(NamedTuple):
     """How a Winograd convolution is cut up; all ints, steps in bytes.
 
-    tiles: in all; chunk: tiles of a task; depth: channels of a slice; slices; blocks: of filters; shared: whether V is
+    tiles: in all; chunk: tiles of a task; depth: channels of a slice; slices; blocks: of filters; group: blocks of a task;
+    shared: whether V is
     made for all tiles first. v_plane, v_slice, v_chunk, u_plane, m_plane: steps; v: address of the shared V. In the
     thread's own memory u, m, local_v, packed, work: offsets.
     """
@@ -50,6 +51,7 @@ class Plan(NamedTuple):
     depth: int
     slices: int
     blocks: int
+    group: int
     shared: int
     v_plane: int
     v_slice: int
@@ -66,7 +68,11 @@ class Plan(NamedTuple):
 
 @jit
 def transform_pixels(x, tiles, plan, tile, target, work):
-    """One tile of x, all channels, to its place in the V that begins at `target`; see Plan."""
+    """B^T d B of one tile of x, all channels, to its place in a V.
+
+    x: Picture; tiles: Tiling; plan: Plan, or another with depth, v_slice and v_plane; tile: number of the tile; target:
+    address of the tile's place in position 0 of the first slice; work: address of WORKSPACE bytes.
+    """
     rows = tiles.reads_rows + 8 * 6 * (tile // tiles.columns)
     columns = tiles.reads_columns + 8 * 6 * (tile % tiles.columns)
     for channel in range(0, x.c, LANES):
@@ -88,6 +94,14 @@ def _transform_weights(taps, first, width, channel, depth, plan, u, packed):
         for j in range(0, width, LANES):
             taps_tile(source + FLOAT * (i * step + j), FLOAT * row, FLOAT * column, left - j,
                       u + FLOAT * (i * width + j), plan.u_plane)
+
+
+@jit
+def _write_tables(table, depth, width):
+    """Where the rows of V and of M lie, for the microkernel, from `table` on."""
+    for i in range(NARROW_TALL):
+        write_integer(table + 8 * i, FLOAT * i * depth)
+        write_integer(table + TABLE + 8 * i, FLOAT * i * width)
 
 
 @jit
@@ -115,31 +129,37 @@ def _multiply_rows(plan, v, u, m, count, depth, width, table, add):
 
 
 @jit
-def _block(x, taps, out, tiles, plan, finish, chunk, block, v, own):
-    """One chunk of tiles times one block of filters, into out. v: address of the chunk's V; own: the thread's memory."""
-    first_filter = block * WIDTH
-    left = taps.outputs - first_filter
-    width = WIDTH if left > NARROW else NARROW
+def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own):
+    """One chunk of tiles times `plan.group` blocks of filters, into out.
+
+    first_block int; v: address of the chunk's V; own: the thread's memory.
+    """
+    last_block = min(first_block + plan.group, plan.blocks)
     first_tile = chunk * plan.chunk
     count = min(plan.chunk, plan.tiles - first_tile)
-    u, m, work = own + plan.u, own + plan.m, own + plan.work
-    for i in range(NARROW_TALL):
-        write_integer(own + 8 * i, FLOAT * i * plan.depth)
-        write_integer(own + TABLE + 8 * i, FLOAT * i * width)
+    u, work = own + plan.u, own + plan.work
     for part in range(plan.slices):
         channel = part * plan.depth
         depth = min(plan.depth, taps.inputs - channel)
-        _transform_weights(taps, first_filter, width, channel, depth, plan, u, own + plan.packed)
-        for value in range(VALUES):
-            _multiply_rows(plan, v + part * plan.v_slice + value * plan.v_plane, u + value * plan.u_plane,
-                           m + value * plan.m_plane, count, depth, width, own, part > 0)
-    for j in range(0, min(width, left), LANES):
-        channel = FLOAT * (first_filter + j)
-        start_sums(finish, work)
-        for i in range(count):
-            results_columns(m + FLOAT * (i * width + j), plan.m_plane, work)
-            finish_tile(finish, out.address + channel, tiles, first_tile + i, channel, left - j, work)
-        store_sums(finish, chunk, channel, left - j, work)
+        for block in range(first_block, last_block):
+            width = WIDTH if taps.outputs - block * WIDTH > NARROW else NARROW
+            m = own + plan.m + (block - first_block) * VALUES * plan.m_plane
+            _transform_weights(taps, block * WIDTH, width, channel, depth, plan, u, own + plan.packed)
+            _write_tables(own, plan.depth, width)
+            for value in range(VALUES):
+                _multiply_rows(plan, v + part * plan.v_slice + value * plan.v_plane, u + value * plan.u_plane,
+                               m + value * plan.m_plane, count, depth, width, own, part > 0)
+    for block in range(first_block, last_block):
+        left = taps.outputs - block * WIDTH
+        width = WIDTH if left > NARROW else NARROW
+        m = own + plan.m + (block - first_block) * VALUES * plan.m_plane
+        for j in range(0, min(width, left), LANES):
+            channel = FLOAT * (block * WIDTH + j)
+            start_sums(finish, work)
+            for i in range(count):
+                results_columns(m + FLOAT * (i * width + j), plan.m_plane, work)
+                finish_tile(finish, out.address + channel, tiles, first_tile + i, channel, left - j, work)
+            store_sums(finish, chunk, channel, left - j, work)
 
 
 @parallel
@@ -153,32 +173,41 @@ def _transform_all(x, tiles, plan, memory):
 
 @parallel
 def _multiply_all(x, taps, out, tiles, plan, finish, memory):
-    """A task for every chunk and block of filters (V being shared), or one for every chunk."""
-    tasks = -(-plan.tiles // plan.chunk)
+    """A task for every chunk and group of blocks of filters (V being shared), or one for every chunk."""
+    tasks, groups = -(-plan.tiles // plan.chunk), -(-plan.blocks // plan.group)
     if plan.shared:
-        tasks *= plan.blocks
+        tasks *= groups
     for task in prange(tasks):
         own = memory.address + memory.step * numba.get_thread_id()
         if plan.shared:
-            chunk = task // plan.blocks
-            _block(x, taps, out, tiles, plan, finish, chunk, task % plan.blocks, plan.v + chunk * plan.v_chunk, own)
+            chunk = task // groups
+            _blocks(taps, out, tiles, plan, finish, chunk, task % groups * plan.group, plan.v + chunk * plan.v_chunk, own)
         else:
             first = task * plan.chunk
             for tile in range(first, min(first + plan.chunk, plan.tiles)):
                 transform_pixels(x, tiles, plan, tile, own + plan.local_v + FLOAT * (tile - first) * plan.depth,
                                  own + plan.work)
-            for block in range(plan.blocks):
-                _block(x, taps, out, tiles, plan, finish, task, block, own + plan.local_v, own)
+            for block in range(0, plan.blocks, plan.group):
+                _blocks(taps, out, tiles, plan, finish, task, block, own + plan.local_v, own)
 
 
 def plan_tiles(tiles, channels, filters):
     """(chunk, depth, slices, shared) for `tiles` tiles, `channels` read and `filters` written (ints); see Plan."""
-    depth = min(2 * DEPTH if tiles <= FEW_TILES else DEPTH, -(-channels // LANES) * LANES)
+    depth = min(DEPTH // 2 if tiles <= FEW_TILES else DEPTH, -(-channels // LANES) * LANES)
     slices = -(-channels // depth)
     width = WIDTH if filters > NARROW else NARROW
     most = (OWN_CACHE // (FLOAT * VALUES) - depth * width) // (slices * depth + width)
     shared = tiles < TASKS * most or most < NARROW_TALL
     return even_share(tiles, MOST_TILES if shared else most), depth, slices, shared
+
+
+def group_blocks(blocks, taken, more):
+    """How many blocks of filters a task takes: the slice of V that it has in its cache may serve for two.
+
+    blocks: how many there are; taken, more: bytes that V and U take in the cache, and M of every block (ints).
+    """
+    tasks = TASKS_PER_THREAD * numba.get_num_threads()
+    return 2 if taken + 2 * more <= OWN_CACHE and blocks // 2 >= tasks else 1
 
 
 def winograd_convolve(x, taps, out, finish, joined=True):
@@ -193,21 +222,23 @@ def winograd_convolve(x, taps, out, finish, joined=True):
     chunk, depth, slices, shared = plan_tiles(total, taps.inputs, taps.outputs)
     v_plane = odd_lines(FLOAT * (chunk + NARROW_TALL) * depth)
     u_plane, m_plane = odd_lines(FLOAT * depth * WIDTH), odd_lines(FLOAT * (chunk + NARROW_TALL) * WIDTH)
-    v_slice = VALUES * v_plane
+    v_slice, blocks = VALUES * v_plane, -(-taps.outputs // WIDTH)
+    group = group_blocks(blocks, v_slice + VALUES * u_plane, VALUES * m_plane) if shared else 1
     v_chunk = slices * v_slice
     u = 2 * TABLE
     m = u + VALUES * u_plane
-    local_v = m + VALUES * m_plane
+    local_v = m + group * VALUES * m_plane
     packed = local_v + (0 if shared else v_chunk)
     work = packed + (0 if taps.output == 1 else FLOAT * TAPS_SIDE ** 2 * depth * WIDTH)
     chunks = -(-total // chunk)
     shared_v = chunks * v_chunk if shared else 0
     memory, v = scratch(work + WORKSPACE, shared_v + bytes_of_sums(finish, chunks))
     finish = finish._replace(sums=v + shared_v)
-    plan = Plan(total, chunk, depth, slices, -(-taps.outputs // WIDTH), int(shared), v_plane, v_slice, v_chunk, u_plane,
+    plan = Plan(total, chunk, depth, slices, blocks, group, int(shared), v_plane, v_slice, v_chunk, u_plane,
                 m_plane, v, u, m, local_v, packed, work)
     if shared:
         _transform_all(x, tiles, plan, memory)
     _multiply_all(x, taps, out, tiles, plan, finish, memory)
-    merge_sums(finish, chunks)
+    if finish.mode == MEASURE:
+        merge_sums(finish, chunks)
 

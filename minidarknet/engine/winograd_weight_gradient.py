@@ -19,9 +19,10 @@ from minidarknet.engine.microkernel import TAPS, multiply
 from minidarknet.engine.tiling import tiling
 from minidarknet.engine.vector import FLOAT, LANES, write_integer
 from minidarknet.engine.winograd import TAPS_SIDE, VALUES, WORKSPACE, gradients_tile, weights_tile
-from minidarknet.engine.winograd_convolve import DEPTH, MOST_TILES, OWN_CACHE, WIDTH, transform_pixels
+from minidarknet.engine.winograd_convolve import MOST_TILES, OWN_CACHE, WIDTH, transform_pixels
 from minidarknet.kernels._jit import jit, parallel, prange
 
+DEPTH = 64              # channels of a slice
 HALF = 2 * LANES        # filters of one microkernel block
 TASKS = 16              # at least, as far as there are tiles
 LEAST_TILES = 24        # of a chunk, for V to be made by tasks

@@ -99,6 +99,7 @@ class Convolutional(Layer):
 
     @weight.setter
     def weight(self, values):
+        """Copy values (k, k, c / groups, f) into the weights."""
         self._weight.array[...] = values
 
     @property

@@ -1,0 +1,34 @@
+"""OpenVINO's CPU device, set to float32 and to the least time for one request."""
+import numpy as np
+
+from peers.onnx_runtime import pixels_last
+
+
+class Peer:
+    """Inference only. Left alone it would compute in bfloat16 where the processor has AMX."""
+
+    name = "OpenVINO"
+
+    def available(self):
+        """OpenVINO's version, or None without it or without the package onnx."""
+        try:
+            import onnx  # noqa: F401
+            import openvino
+        except ImportError:
+            return None
+        return openvino.__version__.split("-")[0]
+
+    def inference(self, net, x, threads):
+        """request.infer, without copies of input and output."""
+        import openvino
+
+        from peers.onnx_model import model_of
+        core = openvino.Core()
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+        request = core.compile_model(core.read_model(model_of(net, len(x))), "CPU", settings).create_infer_request()
+        pictures = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+        return lambda: pixels_last(request.infer([pictures], share_inputs=True, share_outputs=True)[0])
+
+    def training(self, net, x, truth, threads):
+        """It does not train."""
+        return None

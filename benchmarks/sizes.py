@@ -1,0 +1,97 @@
+"""How the cost depends on size and batch: the ten sizes of multi-scale training, and batches from 1 to 16.
+
+    python benchmarks/sizes.py [--cfg cfg/yolov2-tiny-voc.cfg] [--threads 2] [--repeats 3] [--inference | --training]
+
+A size whose grid does not divide well wastes work: its effective rate (operations of the direct convolution per second)
+falls behind that of the best size. A batch of one lacks pixels to share the weights' packing: its pictures cost more.
+All sizes take turns, as in versus.py.
+"""
+import argparse
+import statistics
+
+from contest import turn
+from work import Work, gflop, network, pictures, truths
+
+from minidarknet import cli
+from minidarknet.machine import limit
+from minidarknet.optimizer import SGD
+
+SIZES = range(320, 609, 32)
+BATCHES = (1, 2, 4, 8, 16)
+BATCH = {"inference": 1, "training": 8}  # at which the sizes are measured
+
+
+def step_of(net, work):
+    """A function without arguments that predicts, or makes one training step, at the Work's size and batch."""
+    x = pictures(work, net.input.shape[2], 0)
+    if work.kind == "inference":
+        return lambda: net.predict(x)
+    truth, sgd = truths(net, work.batch), SGD(net)
+
+    def step():
+        net.forward(x, truth, train=True)
+        net.backward()
+        sgd.step()
+    return step
+
+
+def measure(works, repeats):
+    """Milliseconds (medians of the turns) and GFLOP of every Work; they share one network."""
+    net = network(works[0], 0)
+    turns, operations = {work: [] for work in works}, {}
+    for _ in range(repeats):
+        for work in works:
+            net.resize((work.size, work.size))
+            operations[work] = gflop(net, work)
+            turns[work].append(turn(step_of(net, work)))
+    return [(work, statistics.median(turns[work]), operations[work]) for work in works]
+
+
+def by_size(cfg, kind, repeats):
+    """Lines of text: effective rate at every size, and its share of the best."""
+    found = measure([Work(cfg, size, kind, BATCH[kind]) for size in SIZES], repeats)
+    best, peak = max(operations / ms for _, ms, operations in found), limit()
+    yield f"{kind}, batch {BATCH[kind]}: size   ms a picture  GFLOP/s  of the best  of the FMA peak"
+    for work, ms, operations in found:
+        rate = operations / ms
+        share = f"{rate * 1e3 / peak:15.0%}" if peak else ""
+        yield f"{work.size:>{len(kind) + 15}} {ms / work.batch:12.2f} {rate * 1e3:8.0f} {rate / best:12.0%}" + share
+    yield f"least share of the best: {min(operations / ms for _, ms, operations in found) / best:.0%}"
+
+
+def by_batch(cfg, size, kind, repeats):
+    """Lines of text: time per picture at every batch, and how much more the dearest costs than the cheapest."""
+    found = [(work.batch, ms / work.batch) for work, ms, _ in
+             measure([Work(cfg, size, kind, batch) for batch in BATCHES], repeats)]
+    yield f"{kind}, size {size}: batch   ms a picture"
+    yield from (f"{batch:>{len(kind) + 17}} {ms:14.2f}" for batch, ms in found)
+    for first in BATCHES[:2]:
+        times = [ms for batch, ms in found if batch >= first]
+        yield f"batches from {first} to {BATCHES[-1]}: the dearest picture costs {max(times) / min(times) - 1:.0%} more " \
+              "than the cheapest"
+
+
+def main():
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cfg", default="cfg/yolov2-tiny-voc.cfg")
+    parser.add_argument("--size", type=int, default=416, help="at which the batches are measured (416)")
+    parser.add_argument("--threads", type=int, help="(all)")
+    parser.add_argument("--repeats", type=int, default=3, help="turns of each (3)")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--inference", action="store_true", help="inference only")
+    only.add_argument("--training", action="store_true", help="training only")
+    args = parser.parse_args()
+    threads = cli.use_threads(args.threads)
+    print(f"{args.cfg}, {threads} thread{'s' * (threads > 1)}")
+    for kind in ("inference", "training"):
+        if args.inference and kind == "training" or args.training and kind == "inference":
+            continue
+        for lines in (by_size(args.cfg, kind, args.repeats), by_batch(args.cfg, args.size, kind, args.repeats)):
+            print()
+            for line in lines:
+                print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
