@@ -125,9 +125,11 @@ def test_adjoint(rng, shape):
 
 @pytest.mark.parametrize("mistake", [None, "sign", "flip", "shift"])
 def test_numeric_derivative(rng, mistake):
-    """Along random directions of x and of the weights, through a loss that is not linear; and it can say no."""
-    case = Case(rng, SHAPES[6])
+    check_numeric_derivative(rng, Case(rng, SHAPES[6]), mistake)
 
+
+def check_numeric_derivative(rng, case, mistake):
+    """Along random directions of x and of the weights, through a loss that is not linear; and it can say no."""
     def loss():
         return np.sum(np.sin(case.forward().astype(np.float64) / 8))
 

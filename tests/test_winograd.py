@@ -5,7 +5,7 @@ import naive
 import numpy as np
 import pytest
 from conftest import margin_is_zero
-from test_engine import Case, close
+from test_engine import Case, check_numeric_derivative, close
 
 from minidarknet import engine, kernels
 from minidarknet.engine import winograd
@@ -150,26 +150,7 @@ def test_margins_stay_zero_and_may_be_wider(rng, shape):
 
 @pytest.mark.parametrize("mistake", [None, "sign", "flip", "shift"])
 def test_numeric_derivative(rng, mistake):
-    """Along random directions of x and of the weights, through a loss that is not linear; and it can say no."""
-    case = case_of(rng, (2, 9, 6, 12, 20))
-
-    def loss():
-        return np.sum(np.sin(case.forward().astype(np.float64) / 8))
-
-    case.grad_out[...] = np.cos(case.forward() / 8) / 8
-    for name, grad in {"x": case.data(), "weight": case.weights()}.items():
-        if mistake:
-            grad = {"sign": -grad, "flip": np.flip(grad, 1), "shift": np.roll(grad, 1, axis=1)}[mistake]
-        array = getattr(case, name)
-        direction, before, step = rng.standard_normal(array.shape).astype(np.float32), array.copy(), 1e-2
-        array[...] = before + step * direction
-        above = loss()
-        array[...] = before - step * direction
-        slope = (above - loss()) / (2 * step)
-        array[...] = before
-        along = np.vdot(grad.astype(np.float64), direction)
-        agrees = abs(slope - along) < 1e-3 * np.linalg.norm(grad) * np.linalg.norm(direction) / grad.size ** .5
-        assert agrees == (mistake is None), (name, slope, along)
+    check_numeric_derivative(rng, case_of(rng, (2, 9, 6, 12, 20)), mistake)
 
 
 @pytest.mark.parametrize("shape", [(8, 13, 13, 130, 140), *CUTS], ids=str)
