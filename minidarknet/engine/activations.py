@@ -7,7 +7,7 @@ import numpy as np
 from minidarknet import kernels
 from minidarknet.engine.memory import picture, row_address
 from minidarknet.engine.vector import FLOAT, LANES, ZERO, load, splat, store, where_greater
-from minidarknet.kernels._jit import parallel, prange
+from minidarknet.kernels._jit import jit, parallel, prange
 from minidarknet.kernels.activations import LEAKY, LINEAR, RELIE, RELU
 
 SLOPES = {LINEAR: np.float32(1), LEAKY: np.float32(.1), RELU: ZERO, RELIE: np.float32(.01)}
@@ -19,6 +19,16 @@ def _runs(array):
     if p.pixel == p.c:
         p = p._replace(w=1, c=p.w * p.c)
     return p
+
+
+@jit
+def activate(z, factor, shift, slope):
+    """y = u where u > 0, else slope * u, with u = factor * z + shift: what stands behind a convolution, in registers.
+
+    z, factor, shift, slope: vectors; slope: of the activation below zero, from SLOPES. Returns a vector. NaN stays NaN.
+    """
+    u = factor * z + shift
+    return where_greater(u, splat(ZERO), u, slope * u)
 
 
 @parallel

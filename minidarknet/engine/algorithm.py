@@ -1,8 +1,8 @@
 """Which way a convolution is computed: directly, or by Winograd where that is possible and pays.
 
 The rule counts, in multiply-adds of one register, what each way does; the figures of the transforms were measured on a
-processor with AVX-512. `algorithm=direct` or `winograd` in a [convolutional] section (or
-`--set convolutional.algorithm=direct` for all of them) overrules it.
+processor with AVX-512. `algorithm=direct` or `winograd` in a [convolutional] section overrules it, as does
+`--set convolutional.algorithm=direct` for all of them.
 """
 from minidarknet.engine.tiling import count_tiles
 from minidarknet.engine.vector import LANES
@@ -16,7 +16,7 @@ LEAST_CHANNELS = 16  # with fewer the transforms cost more than they save
 
 
 def winograd_possible(k, stride, pad, groups):
-    """Whether Winograd's formula fits (bool): k x k = 3 x 3 taps, stride 1, a margin of pad = 1, one of `groups`. Ints."""
+    """Whether Winograd's formula fits (bool): k x k = 3 x 3 taps, stride 1, pad 1, groups 1. All ints."""
     return k == TAPS_SIDE and stride == 1 and pad == 1 and groups == 1
 
 

@@ -1,48 +1,52 @@
-"""What becomes of a convolution's results while they are at hand, in registers or in the nearest cache.
+"""What becomes of a convolution's results y while they are at hand, in registers or in the nearest cache.
 
     WRITE        out = y                                   the data gradient's first writer
     ACCUMULATE   out = out + y                             its later writers
-    MEASURE      out = y, and the sums for the mean and variance of each filter                     training
+    MEASURE      out = y, and the sums for the mean and variance of each filter (measure.py)        training
     ACTIVATE     out = act(factor * y + shift): batch norm or bias folded into two numbers          prediction
                  and, with pool, only the largest number of every 2 x 2 window of that
+
+Winograd hands over tiles of 4 x 4 results (finish_tile): they never see memory before they are finished.
+
+    work, half transformed        registers                  out                            with pool
+    | 6 vectors | --results_row-->  y0 y1 y2 y3  --finish-->  . y0 y1 y2 y3 .                largest largest
+    | 6 vectors |                   y0 y1 y2 y3               . y0 y1 y2 y3 .
+    4 such rows                                               offset -1: outside, not written
+
+The direct convolution writes a task's results first and finishes them in its cache (finish_pixels), or, where they are
+pooled, writes two rows aside and pools those into out (pool_pixels).
+
+A NaN is written where it arises; in a window only the upper left result can bring one through, see maxpool.larger.
 """
 from typing import NamedTuple
 
 import numpy as np
 
-from minidarknet.engine.fused import activate, larger
-from minidarknet.engine.memory import row_address
-from minidarknet.engine.vector import (
-    FLOAT,
-    LANES,
-    ZERO,
-    load,
-    load_all,
-    read_integer,
-    read_number,
-    splat,
-    store,
-    store_all,
-    write_integer,
-    write_number,
+from minidarknet.engine.activations import activate
+from minidarknet.engine.maxpool import larger
+from minidarknet.engine.measure import (  # noqa: F401  (the convolutions take all of finishing from here)
+    add_run,
+    add_tile,
+    bytes_of_sums,
+    merge_sums,
+    start_sums,
+    store_sums,
 )
-from minidarknet.engine.winograd import WORKSPACE, results_row
+from minidarknet.engine.memory import row_address
+from minidarknet.engine.vector import FLOAT, LANES, load, load_all, read_integer, splat, store
+from minidarknet.engine.winograd import OUT, results_row
 from minidarknet.kernels._jit import jit
 
 WRITE, ACCUMULATE, MEASURE, ACTIVATE = range(4)
-ONE = np.float32(1)
-BYTES = FLOAT * LANES
-# Where the sums of a chunk stand in its workspace: how many results, the first one, the sums of distances from it
-# and of their squares. Distances, because sums of squares of numbers far from 0 would lose their digits.
-COUNT, ORIGIN, SUM, SQUARES = (WORKSPACE - (4 - i) * BYTES for i in range(4))
+OFFSET = 8  # bytes of an entry in the tables of a Tiling
 
 
 class Finish(NamedTuple):
-    """What to do with results, see the head of this file.
+    """What to do with results, see the head of this file; what a mode does not need is 0.
 
-    mode int; pool 1 or 0; factor, shift: addresses of (filters,) float32; slope float32: of the activation below zero;
-    filters int: of the whole convolution; mean, variance: addresses of (filters,) float32, *written*; sums: address of
-    (chunks, 3, filters) float32: number of results of a chunk, their mean, sum of their squared distances from it.
+    mode: one of the four, int; pool: 1 or 0, with ACTIVATE. factor, shift: addresses of (filters,) float32, and slope
+    float32, of the activation below zero: for ACTIVATE. filters: int, of the whole convolution. For MEASURE mean,
+    variance: addresses of (filters,) float32, *written*, and sums: address of bytes_of_sums bytes, see measure.py.
     """
 
     mode: int
@@ -57,211 +61,96 @@ class Finish(NamedTuple):
 
 
 @jit
-def _largest(a, b, there):
-    """Lane by lane the larger of two vectors; `a` where b lies outside the picture (there is False)."""
-    return larger(b, a) if there else a
-
-
-@jit
-def _one(finish, value, address, column, left):
-    """Write or accumulate one pixel's vector, if the column exists."""
-    if column >= 0:
-        if finish.mode == ACCUMULATE:
-            value = value + load(address + column, left)
-        store(address + column, value, left)
-
-
-@jit
-def _pooled(finish, base, rows, c0, c1, c2, c3, channel, left, work):
-    """ACTIVATE with pool: a tile's 2 x 2 windows. channel: of the first lane, in bytes."""
-    factor, shift = load(finish.factor + channel, left), load(finish.shift + channel, left)
-    slope = splat(finish.slope)
-    for i in range(0, 4, 2):
-        row, there = read_integer(rows + 8 * i), read_integer(rows + 8 * i + 8) >= 0
-        if row >= 0:
-            a0, a1, a2, a3 = results_row(work, i)
-            b0, b1, b2, b3 = results_row(work, i + 1)
-            top0, low0 = activate(a0, factor, shift, slope), activate(b0, factor, shift, slope)
-            top1, low1 = activate(a1, factor, shift, slope), activate(b1, factor, shift, slope)
-            top2, low2 = activate(a2, factor, shift, slope), activate(b2, factor, shift, slope)
-            top3, low3 = activate(a3, factor, shift, slope), activate(b3, factor, shift, slope)
-            if c0 >= 0:
-                store(base + row + c0, _largest(_largest(top0, low0, there), _largest(top1, low1, there), c1 >= 0), left)
-            if c2 >= 0:
-                store(base + row + c2, _largest(_largest(top2, low2, there), _largest(top3, low3, there), c3 >= 0), left)
-
-
-@jit
-def _set_origin(rows, c0, c1, c2, c3, work):
-    """Take the tile's first result that lies inside a picture as the chunk's origin."""
-    for i in range(4):
-        if read_integer(rows + 8 * i) >= 0:
-            y0, y1, y2, y3 = results_row(work, i)
-            store_all(work + ORIGIN, y0 if c0 >= 0 else y1 if c1 >= 0 else y2 if c2 >= 0 else y3)
-            return
-
-
-@jit
-def _measured(finish, base, rows, c0, c1, c2, c3, left, work):
-    """MEASURE: write the tile and add its results to the chunk's sums."""
-    count = read_integer(work + COUNT)
-    columns = (c0 >= 0) + (c1 >= 0) + (c2 >= 0) + (c3 >= 0)
-    if count == 0 and columns:
-        _set_origin(rows, c0, c1, c2, c3, work)
-    origin = load_all(work + ORIGIN)
-    total, squares = load_all(work + SUM), load_all(work + SQUARES)
-    for i in range(4):
-        row = read_integer(rows + 8 * i)
-        if row >= 0:
-            y0, y1, y2, y3 = results_row(work, i)
-            if columns == 4:
-                at = base + row
-                store(at + c0, y0, left)
-                store(at + c1, y1, left)
-                store(at + c2, y2, left)
-                store(at + c3, y3, left)
-                d0, d1, d2, d3 = y0 - origin, y1 - origin, y2 - origin, y3 - origin
-                total = total + ((d0 + d1) + (d2 + d3))
-                squares = squares + ((d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3))
-            else:
-                if c0 >= 0:
-                    store(base + row + c0, y0, left)
-                    d0 = y0 - origin
-                    total, squares = total + d0, squares + d0 * d0
-                if c1 >= 0:
-                    store(base + row + c1, y1, left)
-                    d1 = y1 - origin
-                    total, squares = total + d1, squares + d1 * d1
-                if c2 >= 0:
-                    store(base + row + c2, y2, left)
-                    d2 = y2 - origin
-                    total, squares = total + d2, squares + d2 * d2
-                if c3 >= 0:
-                    store(base + row + c3, y3, left)
-                    d3 = y3 - origin
-                    total, squares = total + d3, squares + d3 * d3
-            count += columns
-    store_all(work + SUM, total)
-    store_all(work + SQUARES, squares)
-    write_integer(work + COUNT, count)
-
-
-@jit
 def finish_tile(finish, base, tiles, tile, channel, left, work):
     """Finish one tile of LANES filters, whose half-transformed results lie in `work` (winograd.results_columns).
 
-    finish: Finish; base: address of the first picture's first result; tiles: Tiling; tile: number of the tile; channel:
-    first filter, in bytes; left: filters from there on; work: address of WORKSPACE bytes.
+    finish: Finish; base: address of `channel` of the batch's first result; tiles: Tiling, in which `tile` (int) says
+    where the results go; channel: the first of `left` filters, in bytes; work: address of WORKSPACE bytes.
     """
-    rows, columns = tiles.writes_rows + 32 * (tile // tiles.columns), tiles.writes_columns + 32 * (tile % tiles.columns)
-    c0, c1 = read_integer(columns), read_integer(columns + 8)
-    c2, c3 = read_integer(columns + 16), read_integer(columns + 24)
+    rows = tiles.writes_rows + OFFSET * OUT * (tile // tiles.columns)
+    table = tiles.writes_columns + OFFSET * OUT * (tile % tiles.columns)
+    columns = (read_integer(table), read_integer(table + OFFSET), read_integer(table + 2 * OFFSET),
+               read_integer(table + 3 * OFFSET))
     if finish.pool:
-        _pooled(finish, base, rows, c0, c1, c2, c3, channel, left, work)
+        _pool_tile(finish, base, rows, columns, channel, left, work)
+    elif finish.mode == ACTIVATE:
+        _activate_tile(finish, base, rows, columns, channel, left, work)
     elif finish.mode == MEASURE:
-        _measured(finish, base, rows, c0, c1, c2, c3, left, work)
+        add_tile(base, rows, columns, left, work)
     else:
-        for i in range(4):
-            row = read_integer(rows + 8 * i)
-            if row >= 0:
-                y0, y1, y2, y3 = results_row(work, i)
-                if finish.mode == ACTIVATE:
-                    factor, shift = load(finish.factor + channel, left), load(finish.shift + channel, left)
-                    slope = splat(finish.slope)
-                    y0, y1 = activate(y0, factor, shift, slope), activate(y1, factor, shift, slope)
-                    y2, y3 = activate(y2, factor, shift, slope), activate(y3, factor, shift, slope)
-                _one(finish, y0, base + row, c0, left)
-                _one(finish, y1, base + row, c1, left)
-                _one(finish, y2, base + row, c2, left)
-                _one(finish, y3, base + row, c3, left)
+        _write_tile(finish.mode == ACCUMULATE, base, rows, columns, left, work)
 
 
 @jit
-def start_sums(finish, work):
-    """Forget the sums of the chunk before. finish: Finish; work: address of WORKSPACE bytes."""
-    if finish.mode == MEASURE:
-        write_integer(work + COUNT, 0)
-        store_all(work + ORIGIN, splat(ZERO))
-        store_all(work + SUM, splat(ZERO))
-        store_all(work + SQUARES, splat(ZERO))
+def _write_tile(add, base, rows, columns, left, work):
+    """WRITE, or ACCUMULATE if add (bool). rows: address of 4 offsets, columns: 4 offsets, in bytes, -1: outside."""
+    for i in range(OUT):
+        row = read_integer(rows + OFFSET * i)
+        if row >= 0:
+            y = results_row(work, i)
+            _write(add, base + row, columns[0], y[0], left)
+            _write(add, base + row, columns[1], y[1], left)
+            _write(add, base + row, columns[2], y[2], left)
+            _write(add, base + row, columns[3], y[3], left)
 
 
 @jit
-def store_sums(finish, chunk, channel, left, work):
-    """Write what the chunk has summed to finish.sums. finish: Finish; chunk: its number; channel: first filter, in bytes;
-    left: filters from there on; work: address of WORKSPACE bytes."""
-    if finish.mode == MEASURE:
-        count = np.float32(read_integer(work + COUNT))
-        total = load_all(work + SUM)
-        away = total * splat(ONE / max(count, ONE))
-        step = FLOAT * finish.filters
-        at = finish.sums + 3 * step * chunk + channel
-        store(at, splat(count), left)
-        store(at + step, load_all(work + ORIGIN) + away, left)
-        store(at + 2 * step, load_all(work + SQUARES) - total * away, left)
-
-
-def bytes_of_sums(finish, chunks):
-    """How much memory `sums` of a Finish, `finish`, needs for `chunks` (int) chunks."""
-    return 3 * FLOAT * chunks * finish.filters if finish.mode == MEASURE else 0
+def _write(add, row, column, value, left):
+    """Write the vector `value` to row + column, or add it to what is there; nothing where column is -1."""
+    if column >= 0:
+        if add:
+            value = value + load(row + column, left)
+        store(row + column, value, left)
 
 
 @jit
-def merge_sums(finish, chunks):
-    """Mean and biased variance per filter from the sums of `chunks` (int) chunks, in float64 and in their order.
-
-    finish: Finish, whose `mean` and `variance` are *written*.
-    """
-    if finish.mode == MEASURE:
-        step = FLOAT * finish.filters
-        for channel in range(0, step, FLOAT):
-            count, total = 0.0, 0.0
-            for chunk in range(chunks):
-                at = finish.sums + 3 * step * chunk + channel
-                count += read_number(at)
-                total += np.float64(read_number(at)) * read_number(at + step)
-            mean, scatter = total / count, 0.0
-            for chunk in range(chunks):
-                at = finish.sums + 3 * step * chunk + channel
-                away = read_number(at + step) - mean
-                scatter += read_number(at + 2 * step) + read_number(at) * away * away
-            write_number(finish.mean + channel, np.float32(mean))
-            write_number(finish.variance + channel, np.float32(max(scatter / count, 0.0)))
-
-
-@jit
-def _activate_run(finish, start, pixels, step, channel, left):
-    """ACTIVATE `pixels` pixels in place from `start` on, `step` bytes apart; channel: first filter, in bytes."""
+def _activate_tile(finish, base, rows, columns, channel, left, work):
+    """ACTIVATE without pool; see _write_tile."""
+    factor, shift = load(finish.factor + channel, left), load(finish.shift + channel, left)
     slope = splat(finish.slope)
-    for j in range(0, left, LANES):
-        factor = load(finish.factor + channel + FLOAT * j, left - j)
-        shift = load(finish.shift + channel + FLOAT * j, left - j)
-        at = start + FLOAT * j
-        for _ in range(pixels):
-            store(at, activate(load(at, left - j), factor, shift, slope), left - j)
-            at += step
+    for i in range(OUT):
+        row = read_integer(rows + OFFSET * i)
+        if row >= 0:
+            y = results_row(work, i)
+            _write(False, base + row, columns[0], activate(y[0], factor, shift, slope), left)
+            _write(False, base + row, columns[1], activate(y[1], factor, shift, slope), left)
+            _write(False, base + row, columns[2], activate(y[2], factor, shift, slope), left)
+            _write(False, base + row, columns[3], activate(y[3], factor, shift, slope), left)
 
 
 @jit
-def _measure_run(start, pixels, step, left, work):
-    """Add `pixels` pixels of one register of channels to the chunk's sums."""
-    if read_integer(work + COUNT) == 0:
-        store_all(work + ORIGIN, load(start, left))
-    origin, total, squares = load_all(work + ORIGIN), load_all(work + SUM), load_all(work + SQUARES)
-    for i in range(pixels):
-        away = load(start + i * step, left) - origin
-        total = total + away
-        squares = squares + away * away
-    write_integer(work + COUNT, read_integer(work + COUNT) + pixels)
-    store_all(work + SUM, total)
-    store_all(work + SQUARES, squares)
+def _pool_tile(finish, base, rows, columns, channel, left, work):
+    """ACTIVATE with pool: four windows; see _write_tile. Offsets are the poolings': the same for both of a pair."""
+    factor, shift = load(finish.factor + channel, left), load(finish.shift + channel, left)
+    slope = splat(finish.slope)
+    for i in range(0, OUT, 2):
+        row, below = read_integer(rows + OFFSET * i), read_integer(rows + OFFSET * i + OFFSET) >= 0
+        if row >= 0:
+            y, z = results_row(work, i), results_row(work, i + 1)
+            y0, z0 = activate(y[0], factor, shift, slope), activate(z[0], factor, shift, slope)
+            y1, z1 = activate(y[1], factor, shift, slope), activate(z[1], factor, shift, slope)
+            y2, z2 = activate(y[2], factor, shift, slope), activate(z[2], factor, shift, slope)
+            y3, z3 = activate(y[3], factor, shift, slope), activate(z[3], factor, shift, slope)
+            _write(False, base + row, columns[0], _largest(y0, y1, z0, z1, columns[1] >= 0, below), left)
+            _write(False, base + row, columns[2], _largest(y2, y3, z2, z3, columns[3] >= 0, below), left)
+
+
+@jit
+def _largest(a, b, c, d, right, below):
+    """The largest of the window | a b | of vectors, without b and d unless `right`, c and d unless `below` (bools).
+                                 | c d |
+    """
+    if below:
+        a, b = larger(c, a), larger(d, b)
+    return larger(b, a) if right else a
 
 
 @jit
 def finish_pixels(finish, out, chunk, first, last, filter_, left, work):
     """Finish pixels first .. last - 1 (numbered through all pictures) of filters filter_ .. + left - 1 of out, in place.
 
-    finish: Finish; out: Picture, *written*; chunk: the pixels' number among the sums; work: address of WORKSPACE bytes.
+    finish: Finish; out: Picture; chunk: number of this run of pixels, under which its sums are kept; all others ints
+    too, work being the address of WORKSPACE bytes.
     """
     if finish.mode == MEASURE or finish.mode == ACTIVATE:
         channel, step = FLOAT * filter_, FLOAT * out.pixel
@@ -272,18 +161,33 @@ def finish_pixels(finish, out, chunk, first, last, filter_, left, work):
                 run = min(last - pixel, out.w - pixel % out.w)
                 start = row_address(out, pixel // out.w) + step * (pixel % out.w) + channel + FLOAT * j
                 if finish.mode == MEASURE:
-                    _measure_run(start, run, step, left - j, work)
+                    add_run(start, run, step, left - j, work)
                 else:
-                    _activate_run(finish, start, run, step, channel + FLOAT * j, min(left - j, LANES))
+                    _activate_run(finish, start, run, step, channel + FLOAT * j, left - j)
                 pixel += run
             store_sums(finish, chunk, channel + FLOAT * j, left - j, work)
 
 
 @jit
+def _activate_run(finish, start, pixels, step, channel, left):
+    """ACTIVATE one register of channels of `pixels` pixels in place, from the address `start` on, `step` bytes apart.
+
+    channel: the first filter, in bytes, of `left`.
+    """
+    factor, shift = load(finish.factor + channel, left), load(finish.shift + channel, left)
+    slope = splat(finish.slope)
+    for i in range(pixels):
+        store(start + i * step, activate(load(start + i * step, left), factor, shift, slope), left)
+
+
+@jit
 def pool_pixels(finish, source, width, rows, pixels, target, step, filter_, left):
-    """ACTIVATE and pool one or two (rows) rows of `pixels` pixels of `width` numbers at `source` into `target`, one row
-    of pixels `step` numbers apart; finish: Finish; filter_: the first of `left` filters."""
-    below = FLOAT * width * pixels if rows == 2 else 0
+    """ACTIVATE one or two rows of results and write the largest of each 2 x 2 window, smaller at an odd edge.
+
+    finish: Finish; source: address of (rows, pixels, width) float32, rows being 1 or 2; target: address of the row of
+    ceil(pixels / 2) results, *written*, `step` numbers from pixel to pixel; filter_: the first of `left` filters.
+    """
+    below = FLOAT * width * pixels if rows == 2 else 0  # a pixel that does not exist is replaced by its neighbour
     slope = splat(finish.slope)
     for j in range(0, left, LANES):
         factor = load(finish.factor + FLOAT * (filter_ + j), left - j)
@@ -294,5 +198,4 @@ def pool_pixels(finish, source, width, rows, pixels, target, step, filter_, left
             a, b = activate(load_all(at), factor, shift, slope), activate(load_all(at + right), factor, shift, slope)
             c = activate(load_all(at + below), factor, shift, slope)
             d = activate(load_all(at + below + right), factor, shift, slope)
-            largest = larger(larger(b, a), larger(d, c))
-            store(target + FLOAT * (i * step + j), largest, left - j)
+            store(target + FLOAT * (i * step + j), larger(larger(d, c), larger(b, a)), left - j)

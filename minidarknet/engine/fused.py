@@ -8,30 +8,11 @@ Only z is kept for the way back (fused_gradient.py), where u and y are made once
 while the processor waits for memory, and neither the activation before pooling nor the winners need a place in it.
 A window at an odd edge has no right or no lower pixels. There its left or upper ones stand in for them.
 """
-import numpy as np
-
-from minidarknet.engine.activations import SLOPES
+from minidarknet.engine.activations import SLOPES, activate
+from minidarknet.engine.maxpool import LOWEST, larger
 from minidarknet.engine.memory import address_of, picture, row_address
-from minidarknet.engine.vector import FLOAT, LANES, ZERO, load, splat, store, where_greater
+from minidarknet.engine.vector import FLOAT, LANES, load, splat, store
 from minidarknet.kernels._jit import jit, parallel, prange
-
-LOWEST = np.float32(-np.inf)
-
-
-@jit
-def activate(z, factor, shift, slope):
-    """y = u where u > 0, else slope * u, with u = factor * z + shift.
-
-    z, factor, shift, slope: vectors. Returns a vector.
-    """
-    u = factor * z + shift
-    return where_greater(u, splat(ZERO), u, slope * u)
-
-
-@jit
-def larger(a, b):
-    """The larger of the vectors a and b, lane by lane; b where a is NaN."""
-    return where_greater(a, b, a, b)
 
 
 @jit

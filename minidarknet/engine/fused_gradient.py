@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidarknet.engine.activations import SLOPES
+from minidarknet.engine.activations import SLOPES, activate
 from minidarknet.engine.batchnorm import whole_registers
-from minidarknet.engine.fused import LOWEST, activate, larger, window_right, window_row
+from minidarknet.engine.fused import window_right, window_row
+from minidarknet.engine.maxpool import LOWEST, larger
 from minidarknet.engine.memory import address_of, doubles, picture, row_address
 from minidarknet.engine.vector import FLOAT, LANES, ZERO, add_product, load, splat, store, where_greater
 from minidarknet.kernels._chunks import CHUNKS, chunk_rows

@@ -20,9 +20,19 @@ from minidarknet.engine.vector import (
     where_greater,
     where_same_bits,
 )
-from minidarknet.kernels._jit import parallel, prange
+from minidarknet.kernels._jit import jit, parallel, prange
 
 LOWEST = np.float32(-np.inf)
+
+
+@jit
+def larger(a, b):
+    """The larger of the vectors a and b, lane by lane; b where they are equal, or where one of them is NaN.
+
+    So with b the best up to now, a NaN in a never wins, while a NaN that is the best already stays: passes that must not
+    let any through begin with LOWEST.
+    """
+    return where_greater(a, b, a, b)
 
 
 @parallel
@@ -42,7 +52,7 @@ def _largest(x, out, winner, size, stride, offset):
                     for ix in range(left, right):
                         value = load(source + FLOAT * (iy * x.row + ix * x.pixel + j), x.c - j)
                         where = where_greater(value, best, splat_bits(np.int32(iy * x.w + ix)), where)
-                        best = where_greater(value, best, value, best)
+                        best = larger(value, best)
                 store(target + FLOAT * j, best, x.c - j)
                 store(place + FLOAT * j, where, x.c - j)
             target += FLOAT * out.pixel

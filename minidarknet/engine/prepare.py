@@ -1,10 +1,13 @@
 """Weights laid out for prediction: in the very order in which a convolution reads them.
 
-    as everyone sees them    (k, k, c, f)               a block of BLOCK filters of one tap and channel, then a long way
-    prepared                 (f / BLOCK, c, k * k, BLOCK)             to the next; prepared, the way is one straight line
+    as everyone sees them   (k, k, c, f)                  | block 0 | block 1 | ... |   of one tap and channel, then the
+                                                          | block 0 | block 1 | ... |   same of the next channel ...
+    prepared                (f / BLOCK, c, k * k, BLOCK)  | block 0 of all taps of channel 0 | of channel 1 | ...
+                                                          | block 1 of all taps of channel 0 | of channel 1 | ...
 
-With one picture and a small grid, reading the weights is what takes the time, and memory is read twice as fast straight
-on as in pieces. Filters that do not exist are zeros.
+A task of a convolution needs one block of BLOCK filters: in the field's order a short piece, then a long way to the next
+one, prepared one straight line. With one picture and a small grid, reading the weights is what takes the time, and
+memory is read twice as fast straight on as in pieces. Filters that do not exist are zeros. No number is changed.
 """
 from typing import NamedTuple
 
@@ -14,14 +17,14 @@ from minidarknet.engine.pack import BLOCK
 
 
 class Prepared(NamedTuple):
-    """array (f / BLOCK, c, k * k, BLOCK) float32; shape: (k, k, c, f) of the weights."""
+    """Weights in the order of a prediction: array (ceil(f / BLOCK), c, k * k, BLOCK) float32; shape: (k, k, c, f)."""
 
     array: np.ndarray
     shape: tuple
 
 
 def prepare(weight):
-    """weight (k, k, c, f) float32 -> Prepared, a copy."""
+    """The Prepared of weight (k, k, c, f) float32, a copy."""
     k, _, c, f = weight.shape
     blocks = -(-f // BLOCK)
     array = np.zeros((blocks, c, k * k, BLOCK), np.float32)
@@ -32,7 +35,7 @@ def prepare(weight):
 
 
 def restore(prepared):
-    """prepared: Prepared -> weight (k, k, c, f) float32, a copy."""
+    """The weights (k, k, c, f) float32 that `prepared` (Prepared) was made of, bit for bit, a copy."""
     k, _, c, f = prepared.shape
     weight = np.empty(prepared.shape, np.float32)
     for block, source in enumerate(prepared.array):

@@ -24,7 +24,7 @@ from minidarknet.kernels._jit import jit
 OUT, IN, TAPS_SIDE = 4, 6, 3       # sides of a tile of results, of pixels, of the kernel
 VALUES = IN * IN                   # positions at which products are taken
 BYTES = FLOAT * LANES              # of a register
-WORKSPACE = (VALUES + 4) * BYTES   # bytes a tile transform needs for its half-done numbers, and 4 registers of finish.py
+WORKSPACE = (VALUES + 4) * BYTES   # bytes a tile transform needs for its half-done numbers, and 4 registers of measure.py
 
 HALF, QUARTER, EIGHTH = np.float32(1 / 2), np.float32(1 / 4), np.float32(1 / 8)
 ONE_AND_HALF, TWO, FOUR, EIGHT = np.float32(3 / 2), np.float32(2), np.float32(4), np.float32(8)
@@ -34,9 +34,9 @@ FOUR_15, EIGHT_15, SIXTEEN_15, TWO_15 = (np.float32(n / 15) for n in (4, 8, 16, 
 
 @jit
 def pixels_line(d0, d1, d2, d3, d4, d5):
-    """B^T d: six vectors from six, d0 d1 d2 d3 d4 d5.
+    """B^T d: six vectors from six, the pixels d0, d1, d2, d3, d4, d5 of a line.
 
-    Row j holds the coefficients of the product of (x - point) over the other points.
+    Row j of B^T holds the coefficients of the product of (x - point) over all points but the j-th.
     """
     half, one_and_half, two = splat(HALF), splat(ONE_AND_HALF), splat(TWO)
     r, s = d4 - d2, d3 - d1
@@ -46,9 +46,10 @@ def pixels_line(d0, d1, d2, d3, d4, d5):
 
 @jit
 def taps_line(g0, g1, g2):
-    """G g: six vectors from three, g0 g1 g2.
+    """G g: six vectors from three, the taps g0, g1, g2 of a line.
 
-    They are the polynomial's values at the points, divided by the products of the points' distances.
+    They are the values of g0 + g1 x + g2 x^2 at the points, each divided by the product of the point's distances from
+    the others.
     """
     third, fifteenth = splat(THIRD), splat(FIFTEENTH)
     even, odd = third * (g0 + g2), third * g1
@@ -58,7 +59,10 @@ def taps_line(g0, g1, g2):
 
 @jit
 def results_line(m0, m1, m2, m3, m4, m5):
-    """A^T m: four vectors from six, m0 m1 m2 m3 m4 m5; column j holds the powers 0..3 of point j."""
+    """A^T m: four vectors, results, from six, the products m0, m1, m2, m3, m4, m5 at the points.
+
+    Column j of A^T holds the powers 0..3 of point j.
+    """
     even, odd = m1 + m2, m1 - m2
     return (m0 + even + m3 + m4, odd + splat(HALF) * m3 - splat(TWO) * m4, even + splat(QUARTER) * m3 + splat(FOUR) * m4,
             odd + splat(EIGHTH) * m3 - splat(EIGHT) * m4 + m5)
@@ -66,7 +70,7 @@ def results_line(m0, m1, m2, m3, m4, m5):
 
 @jit
 def gradients_line(y0, y1, y2, y3):
-    """A y, the transpose of results_line: six vectors from four, y0 y1 y2 y3."""
+    """A y, the transpose of results_line: six vectors from four, the gradients y0, y1, y2, y3 of a line's results."""
     even, odd = y0 + y2, y1 + y3
     return (y0, even + odd, even - odd, y0 + splat(HALF) * y1 + splat(QUARTER) * y2 + splat(EIGHTH) * y3,
             y0 - splat(TWO) * y1 + splat(FOUR) * y2 - splat(EIGHT) * y3, y3)
@@ -74,7 +78,7 @@ def gradients_line(y0, y1, y2, y3):
 
 @jit
 def weights_line(u0, u1, u2, u3, u4, u5):
-    """G^T u, the transpose of taps_line: three vectors from six, u0 u1 u2 u3 u4 u5."""
+    """G^T u, the transpose of taps_line: three vectors, gradients of taps, from six, u0, u1, u2, u3, u4, u5."""
     even, odd = splat(THIRD) * (u1 - u2), splat(THIRD) * (u1 + u2)
     return (u0 + even - splat(SIXTEEN_15) * u3 + splat(FIFTEENTH) * u4,
             odd - splat(EIGHT_15) * u3 - splat(TWO_15) * u4,
@@ -103,9 +107,9 @@ def _load_six(source, step):
 def pixels_tile(source, rows, columns, left, target, plane, work):
     """B^T d B for LANES channels of one tile.
 
-    source: address of the first picture's first window's channels; rows, columns: addresses of six offsets (bytes) each;
-    left: channels from there to the last; target: where position 0 goes, `plane` bytes from position to position;
-    work: WORKSPACE bytes. All ints.
+    source: address of the channels of the batch's first pixel, in the margin; rows, columns: addresses of six offsets in
+    bytes each; left: channels from there to the last; target: address where position 0 goes, `plane` bytes from position
+    to position, *written*; work: address of WORKSPACE bytes.
     """
     r0, r1, r2 = read_integer(rows), read_integer(rows + 8), read_integer(rows + 16)
     r3, r4, r5 = read_integer(rows + 24), read_integer(rows + 32), read_integer(rows + 40)
@@ -123,8 +127,8 @@ def pixels_tile(source, rows, columns, left, target, plane, work):
 def taps_tile(source, row, column, left, target, plane):
     """G g G^T for one input channel and LANES filters.
 
-    source: address of the first tap of the first filter; row, column: bytes from tap to tap; left: filters from there to
-    the last; target, plane: as pixels_tile.
+    source: address of the first tap's filters, row and column bytes from tap to tap; left: filters from there to the
+    last; target: address where position 0 goes, `plane` bytes from position to position, *written*.
     """
     # 18 half-done vectors stay in registers
     a = taps_line(load(source, left), load(source + row, left), load(source + 2 * row, left))
@@ -142,9 +146,10 @@ def taps_tile(source, row, column, left, target, plane):
 
 @jit
 def results_columns(source, plane, work):
-    """The first half of A^T m A for LANES filters; results_row is the second.
+    """The first half of A^T m A, the tile's columns, for LANES filters; results_row makes the second.
 
-    source: address of position 0, `plane` bytes from position to position; work: gets 4 rows of 6 vectors.
+    source: address of position 0, `plane` bytes from position to position; work: address of WORKSPACE bytes, *written*:
+    4 rows of 6 vectors.
     """
     for j in range(IN):
         at = source + j * plane
@@ -157,7 +162,7 @@ def results_columns(source, plane, work):
 
 @jit
 def results_row(work, i):
-    """Row i of the tile's results, four vectors, from what results_columns left in `work`."""
+    """Row i (0..3) of the tile's results, four vectors, from what results_columns left at the address `work`."""
     return results_line(*_load_six(work + i * IN * BYTES, BYTES))
 
 
@@ -165,8 +170,8 @@ def results_row(work, i):
 def gradients_tile(source, rows, columns, left, target, plane, work):
     """A y A^T for LANES filters of one tile.
 
-    source, left, target, plane, work: as pixels_tile; rows, columns: addresses of four offsets (bytes) each, below 0
-    where there is no result.
+    source: address of the filters of the batch's first result; rows, columns: addresses of four offsets in bytes each,
+    below 0 where there is no result; left, target, plane, work: as in pixels_tile, for filters instead of channels.
     """
     for j in range(OUT):
         column = read_integer(columns + 8 * j)
@@ -188,13 +193,12 @@ def gradients_tile(source, rows, columns, left, target, plane, work):
         _store_six(values, target + i * IN * plane, plane)
 
 
-
 @jit
 def weights_tile(source, plane, target, row, column, left, add, work):
     """G^T u G for one input channel and LANES filters: nine vectors, *accumulated* if add (bool) else *written*.
 
-    source: address of position 0, `plane` bytes from position to position; target: of the first tap, row and column
-    bytes from tap to tap; left: filters from there to the last; work: WORKSPACE bytes.
+    source: address of position 0, `plane` bytes from position to position; target: address of the first tap's filters,
+    row and column bytes from tap to tap; left: filters from there to the last; work: address of WORKSPACE bytes.
     """
     for j in range(IN):
         values = weights_line(*_load_six(source + j * plane, IN * plane))

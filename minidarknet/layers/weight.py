@@ -9,9 +9,12 @@ WORTH = 1 << 16  # numbers: smaller weights stay in the processor's caches in an
 class Weight:
     """The weights (k, k, c, f) of one convolution, held once, in one of two orders.
 
-    `array` is the order of the field. Predictions that follow each other change it for the backend's own (`prepare`);
-    whoever asks for `array` again gets it back in the order of the field. That happens only while nobody but this object
-    holds the array: as long as somebody might write to it, it stays where it is, and nothing can go stale.
+        array, the field's order   --second prediction in a row-->   the backend's own order (`prepare`)
+                                   <----- `array` is asked for ---
+
+    Whoever asks for `array` (params, stored, a user) gets the weights in the order of the field, and they stay there as
+    long as anybody else holds the array or a view of it, since he might write to it: so nothing can go stale. Training
+    asks before every step and never changes the order. While the order is changed both exist, then only one does.
     """
 
     def __init__(self, shape, dtype):
@@ -29,7 +32,10 @@ class Weight:
         return self._array
 
     def for_prediction(self, ops):
-        """What `ops.convolutional_predict` takes as the weights; from the second prediction in a row on, prepared."""
+        """What `ops.convolutional_predict` takes as the weights: the array, or what `ops.prepare` made of it.
+
+        ops: the package of the operations, the engine. Prepared from the second prediction in a row on, see the class.
+        """
         if self._array is None:
             return self._prepared
         self._predictions += 1
@@ -42,4 +48,4 @@ class Weight:
     def _is_ours(self):
         """Whether no one else holds the array or a view of it; where Python cannot tell, somebody might."""
         count = getattr(sys, "getrefcount", None)
-        return count is not None and count(self._array) <= 2  # this object's reference, and the question's
+        return count is not None and count(self._array) <= 2  # two know it: this object, and getrefcount's argument
