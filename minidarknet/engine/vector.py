@@ -202,6 +202,19 @@ _arithmetic(operator.mul, "fmul")
 
 
 @intrinsic
+def prefetch(typing_context, address):
+    """Have the cache line at `address` (intp, bytes) fetched into a core's second-level cache: it is read soon."""
+    def generate(context, builder, signature, arguments):
+        pointer, number = builder.inttoptr(arguments[0], LANE.as_pointer()), ir.IntType(32)
+        reading, second_level, data = number(0), number(2), number(1)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+        function = builder.module.globals.get("llvm.prefetch.p0") or ir.Function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [pointer, reading, second_level, data])
+        return context.get_dummy_value()
+    return types.void(types.intp), generate
+
+
+@intrinsic
 def write_integer(typing_context, address, value):
     """Write `value` (intp, 64 bits on every machine we know) to `address` (intp, bytes)."""
     def generate(context, builder, signature, arguments):

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numba
 
 from minidarknet.engine.finish import MEASURE, bytes_of_sums, finish_tile, merge_sums, start_sums, store_sums
-from minidarknet.engine.memory import even_share, odd_lines, scratch
+from minidarknet.engine.memory import ALIGNMENT, even_share, odd_lines, scratch
 from minidarknet.engine.microkernel import NV, TALL, multiply
 from minidarknet.engine.pack import BLOCK, Taps, filter_offset, pack
 from minidarknet.engine.tiling import tiling
-from minidarknet.engine.vector import FLOAT, LANES, write_integer
+from minidarknet.engine.vector import FLOAT, LANES, prefetch, write_integer
 from minidarknet.engine.winograd import TAPS_SIDE, VALUES, WORKSPACE, pixels_tile, results_columns, taps_tile
 from minidarknet.kernels._jit import jit, parallel, prange
 
@@ -35,6 +35,7 @@ MOST_TILES = 104                   # of a chunk: M alone
 TASKS_PER_THREAD = 1               # at least, for tasks to take several blocks
 TASKS = 16                         # at least, for V to be made by tasks
 TABLE = 8 * NARROW_TALL
+LINE = ALIGNMENT // FLOAT          # numbers of a cache line
 
 
 class Plan(NamedTuple):
@@ -97,6 +98,21 @@ def _transform_weights(taps, first, width, channel, depth, plan, u, packed):
 
 
 @jit
+def _expect_weights(taps, first, width, channel, depth, value):
+    """Have a share of a slice of channels fetched: what is read between the products of one slice and those of the next.
+
+    Products leave memory idle, transforms wait for it. The shares are those of the positions `value` 0 .. 35: one of 9
+    taps, a quarter of the channels.
+    """
+    tap, quarter = value % TAPS_SIDE ** 2, value // TAPS_SIDE ** 2
+    start = taps.address + FLOAT * (tap // TAPS_SIDE * taps.row + tap % TAPS_SIDE * taps.column
+                                    + filter_offset(taps, first))
+    for i in range(channel + depth * quarter // 4, channel + depth * (quarter + 1) // 4):
+        for j in range(0, width, LINE):
+            prefetch(start + FLOAT * (i * taps.input + j))
+
+
+@jit
 def _write_tables(table, depth, width):
     """Where the rows of V and of M lie, for the microkernel, from `table` on."""
     for i in range(NARROW_TALL):
@@ -146,7 +162,9 @@ def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own):
             m = own + plan.m + (block - first_block) * VALUES * plan.m_plane
             _transform_weights(taps, block * WIDTH, width, channel, depth, plan, u, own + plan.packed)
             _write_tables(own, plan.depth, width)
+            next_depth = min(plan.depth, taps.inputs - channel - depth) if taps.output == 1 else 0
             for value in range(VALUES):
+                _expect_weights(taps, block * WIDTH, width, channel + depth, next_depth, value)
                 _multiply_rows(plan, v + part * plan.v_slice + value * plan.v_plane, u + value * plan.u_plane,
                                m + value * plan.m_plane, count, depth, width, own, part > 0)
     for block in range(first_block, last_block):
