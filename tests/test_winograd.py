@@ -8,7 +8,7 @@ from conftest import margin_is_zero
 from test_engine import Case, check_numeric_derivative, close
 
 from minidarknet import engine, kernels
-from minidarknet.engine import winograd
+from minidarknet.engine import winograd, winograd_convolve, winograd_weight_gradient
 from minidarknet.engine.algorithm import use_winograd, winograd_possible
 from minidarknet.engine.tiling import arrangement, count_tiles
 from minidarknet.engine.vector import LANES, load_all, store_all
@@ -156,6 +156,27 @@ def test_numeric_derivative(rng, mistake):
 @pytest.mark.parametrize("shape", [(8, 13, 13, 130, 140), *CUTS], ids=str)
 def test_same_bits_on_one_and_two_threads(shape, same_bits):
     same_bits(case_of(np.random.default_rng(2), shape).all)
+
+
+@pytest.mark.parametrize("cut", [(8, 26, 26, 40, 150), (12, 13, 13, 130, 140)], ids=str)
+def test_same_bits_in_waves_of_any_size(cut, monkeypatch):
+    def bits():
+        return [array.tobytes() for array in case_of(np.random.default_rng(5), cut).all()]
+
+    waves = []
+    cut_into = winograd_convolve.chunks_of_wave
+
+    def counted(chunks, *rest):
+        waves.append((chunks, cut_into(chunks, *rest)))
+        return waves[-1][1]
+    for module in (winograd_convolve, winograd_weight_gradient):
+        monkeypatch.setattr(module, "chunks_of_wave", counted)
+    whole = bits()
+    monkeypatch.setattr(winograd_convolve, "WAVE", 1)
+    monkeypatch.setattr(winograd_convolve, "TASKS_OF_WAVE", 0)
+    waves.clear()
+    assert bits() == whole
+    assert any(chunks > wave == 1 for chunks, wave in waves)
 
 
 def test_large_then_small_then_large_again(rng):

@@ -3,6 +3,7 @@
 Numba compiles a function anew for every kind of array it is given (whole, inner view, read-only ...). The engine's
 functions take addresses and strides instead, so that each is compiled once.
 """
+import os
 import threading
 from typing import NamedTuple
 
@@ -55,6 +56,14 @@ def picture(array):
 def row_address(p, row):
     """Address of row `row` (int) of the Picture `p`, its rows being numbered through all pictures."""
     return p.address + FLOAT * (row // p.h * p.image + row % p.h * p.row)
+
+
+def second_level_cache():
+    """Bytes (int) of a core's own second-level cache, where the system tells; else 1 MiB."""
+    try:
+        return os.sysconf("SC_LEVEL2_CACHE_SIZE") or 1 << 20
+    except (AttributeError, OSError, ValueError):  # not on this system
+        return 1 << 20
 
 
 class Scratch(NamedTuple):

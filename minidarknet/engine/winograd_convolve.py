@@ -8,14 +8,15 @@
 A task owns a chunk of tiles and one block of filters: M (tiles x block) and U (one slice of channels x block) stay in the
 core's second-level cache, one plane of U in the first. Slices of channels follow each other and add to M. The weights
 are transformed anew by every task, which is faster than fetching 36/9 times as many numbers from memory. V is made by
-the task itself, chunk by chunk in the cache, while there are few channels; else for all tiles at once, by all threads.
+the task itself, chunk by chunk in the cache, while there are few channels; else by all threads, for a wave of chunks at
+once, no more than the cache that they share holds, and all tasks read it there.
 """
 from typing import NamedTuple
 
 import numba
 
 from minidarknet.engine.finish import MEASURE, bytes_of_sums, finish_tile, merge_sums, start_sums, store_sums
-from minidarknet.engine.memory import ALIGNMENT, even_share, odd_lines, scratch
+from minidarknet.engine.memory import ALIGNMENT, even_share, odd_lines, scratch, second_level_cache
 from minidarknet.engine.microkernel import NV, TALL, multiply
 from minidarknet.engine.pack import BLOCK, Taps, filter_offset, pack
 from minidarknet.engine.tiling import tiling
@@ -31,8 +32,11 @@ NARROW = NARROW_NV * LANES
 DEPTH = 64                         # channels of a slice; half as many where there are few tiles, and the weights decide
 FEW_TILES = 64
 OWN_CACHE = 1600 * 1024            # bytes of V, U and M that may stay in a core's own cache
+WAVE = 8 << 20                     # bytes of V that are made for all tasks at once
+LEAST_TILES = 20                   # of a chunk, for V to be made by tasks
 MOST_TILES = 104                   # of a chunk: M alone
 TASKS_PER_THREAD = 1               # at least, for tasks to take several blocks
+TASKS_OF_WAVE = 4                  # per thread, at least
 TASKS = 16                         # at least, for V to be made by tasks
 TABLE = 8 * NARROW_TALL
 LINE = ALIGNMENT // FLOAT          # numbers of a cache line
@@ -42,9 +46,8 @@ class Plan(NamedTuple):
     """How a Winograd convolution is cut up; all ints, steps in bytes.
 
     tiles: in all; chunk: tiles of a task; depth: channels of a slice; slices; blocks: of filters; group: blocks of a task;
-    shared: whether V is
-    made for all tiles first. v_plane, v_slice, v_chunk, u_plane, m_plane: steps; v: address of the shared V. In the
-    thread's own memory u, m, local_v, packed, work: offsets.
+    wave: chunks for which V is made at once, for all tasks; 0 where each makes its own. v_plane, v_slice, v_chunk, u_plane,
+    m_plane: steps; v: address of the shared V. In the thread's own memory u, m, local_v, packed, work: offsets.
     """
 
     tiles: int
@@ -53,7 +56,7 @@ class Plan(NamedTuple):
     slices: int
     blocks: int
     group: int
-    shared: int
+    wave: int
     v_plane: int
     v_slice: int
     v_chunk: int
@@ -181,32 +184,39 @@ def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own):
 
 
 @parallel
-def _transform_all(x, tiles, plan, memory):
-    """V of all tiles, for tasks that share it."""
-    for tile in prange(plan.tiles):
+def transform_wave(x, tiles, plan, first, memory):
+    """V of a wave of chunks, from chunk `first` (int) on, for tasks that share it.
+
+    x: Picture; tiles: Tiling; plan: Plan, or another with the same names; memory: Scratch.
+    """
+    start = first * plan.chunk
+    for i in prange(min(plan.tiles - start, plan.wave * plan.chunk)):
         work = memory.address + memory.step * numba.get_thread_id() + plan.work
-        place = plan.v + tile // plan.chunk * plan.v_chunk + FLOAT * (tile % plan.chunk) * plan.depth
-        transform_pixels(x, tiles, plan, tile, place, work)
+        place = plan.v + i // plan.chunk * plan.v_chunk + FLOAT * (i % plan.chunk) * plan.depth
+        transform_pixels(x, tiles, plan, start + i, place, work)
 
 
 @parallel
-def _multiply_all(x, taps, out, tiles, plan, finish, memory):
-    """A task for every chunk and group of blocks of filters (V being shared), or one for every chunk."""
-    tasks, groups = -(-plan.tiles // plan.chunk), -(-plan.blocks // plan.group)
-    if plan.shared:
-        tasks *= groups
-    for task in prange(tasks):
+def _multiply_wave(taps, out, tiles, plan, finish, first, memory):
+    """A task for every group of blocks of filters and every chunk of the wave that begins with chunk `first` (int)."""
+    groups = -(-plan.blocks // plan.group)
+    for task in prange(min(plan.wave, -(-plan.tiles // plan.chunk) - first) * groups):
+        chunk = task // groups
+        _blocks(taps, out, tiles, plan, finish, first + chunk, task % groups * plan.group, plan.v + chunk * plan.v_chunk,
+                memory.address + memory.step * numba.get_thread_id())
+
+
+@parallel
+def _multiply_own(x, taps, out, tiles, plan, finish, memory):
+    """A task for every chunk, which makes its own V and meets all filters."""
+    for chunk in prange(-(-plan.tiles // plan.chunk)):
         own = memory.address + memory.step * numba.get_thread_id()
-        if plan.shared:
-            chunk = task // groups
-            _blocks(taps, out, tiles, plan, finish, chunk, task % groups * plan.group, plan.v + chunk * plan.v_chunk, own)
-        else:
-            first = task * plan.chunk
-            for tile in range(first, min(first + plan.chunk, plan.tiles)):
-                transform_pixels(x, tiles, plan, tile, own + plan.local_v + FLOAT * (tile - first) * plan.depth,
-                                 own + plan.work)
-            for block in range(0, plan.blocks, plan.group):
-                _blocks(taps, out, tiles, plan, finish, task, block, own + plan.local_v, own)
+        first = chunk * plan.chunk
+        for tile in range(first, min(first + plan.chunk, plan.tiles)):
+            transform_pixels(x, tiles, plan, tile, own + plan.local_v + FLOAT * (tile - first) * plan.depth,
+                             own + plan.work)
+        for block in range(0, plan.blocks, plan.group):
+            _blocks(taps, out, tiles, plan, finish, chunk, block, own + plan.local_v, own)
 
 
 def plan_tiles(tiles, channels, filters):
@@ -215,7 +225,7 @@ def plan_tiles(tiles, channels, filters):
     slices = -(-channels // depth)
     width = WIDTH if filters > NARROW else NARROW
     most = (OWN_CACHE // (FLOAT * VALUES) - depth * width) // (slices * depth + width)
-    shared = tiles < TASKS * most or most < NARROW_TALL
+    shared = tiles < TASKS * most or most < LEAST_TILES
     return even_share(tiles, MOST_TILES if shared else most), depth, slices, shared
 
 
@@ -225,7 +235,16 @@ def group_blocks(blocks, taken, more):
     blocks: how many there are; taken, more: bytes that V and U take in the cache, and M of every block (ints).
     """
     tasks = TASKS_PER_THREAD * numba.get_num_threads()
-    return 2 if taken + 2 * more <= OWN_CACHE and blocks // 2 >= tasks else 1
+    return 2 if taken + 2 * more <= second_level_cache() // 2 and blocks // 2 >= tasks else 1
+
+
+def chunks_of_wave(chunks, v_chunk, tasks):
+    """How many of `chunks` chunks have their V, of v_chunk bytes each, made at once; each makes `tasks` tasks (ints).
+
+    As many as the shared cache holds, and enough to give every thread several tasks.
+    """
+    enough = -(-TASKS_OF_WAVE * numba.get_num_threads() // tasks)
+    return min(chunks, max(1, WAVE // v_chunk, enough))
 
 
 def winograd_convolve(x, taps, out, finish, joined=True):
@@ -249,14 +268,18 @@ def winograd_convolve(x, taps, out, finish, joined=True):
     packed = local_v + (0 if shared else v_chunk)
     work = packed + (0 if taps.output == 1 else FLOAT * TAPS_SIDE ** 2 * depth * WIDTH)
     chunks = -(-total // chunk)
-    shared_v = chunks * v_chunk if shared else 0
+    wave = chunks_of_wave(chunks, v_chunk, -(-blocks // group)) if shared else 0
+    shared_v = wave * v_chunk
     memory, v = scratch(work + WORKSPACE, shared_v + bytes_of_sums(finish, chunks))
     finish = finish._replace(sums=v + shared_v)
-    plan = Plan(total, chunk, depth, slices, blocks, group, int(shared), v_plane, v_slice, v_chunk, u_plane,
+    plan = Plan(total, chunk, depth, slices, blocks, group, wave, v_plane, v_slice, v_chunk, u_plane,
                 m_plane, v, u, m, local_v, packed, work)
     if shared:
-        _transform_all(x, tiles, plan, memory)
-    _multiply_all(x, taps, out, tiles, plan, finish, memory)
+        for first in range(0, chunks, wave):
+            transform_wave(x, tiles, plan, first, memory)
+            _multiply_wave(taps, out, tiles, plan, finish, first, memory)
+    else:
+        _multiply_own(x, taps, out, tiles, plan, finish, memory)
     if finish.mode == MEASURE:
         merge_sums(finish, chunks)
 

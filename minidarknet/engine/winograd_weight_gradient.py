@@ -6,8 +6,8 @@
                           36 planes of U = V^T Y, channels x filters --weights_tile--> grad_weight
 
 A task walks over its tiles in chunks; for a chunk it makes Y of one block of filters, and for every slice of channels U,
-which is transformed back and added to the gradient. Where there are many channels, V is made for all tiles at once, by
-all threads, and each task has its own filters; where there are few, each task has its own tiles and makes V itself, and
+which is transformed back and added to the gradient. Where there are many channels, V is made by all threads, for a wave of
+chunks at once, and each task has its own filters; where there are few, each task has its own tiles, makes V itself, and
 adds to its own copy of the gradient. The copies are added up in their order, whatever the number of threads.
 """
 from typing import NamedTuple
@@ -19,7 +19,14 @@ from minidarknet.engine.microkernel import TAPS, multiply
 from minidarknet.engine.tiling import tiling
 from minidarknet.engine.vector import FLOAT, LANES, write_integer
 from minidarknet.engine.winograd import TAPS_SIDE, VALUES, WORKSPACE, gradients_tile, weights_tile
-from minidarknet.engine.winograd_convolve import MOST_TILES, OWN_CACHE, WIDTH, transform_pixels
+from minidarknet.engine.winograd_convolve import (
+    MOST_TILES,
+    OWN_CACHE,
+    WIDTH,
+    chunks_of_wave,
+    transform_pixels,
+    transform_wave,
+)
 from minidarknet.kernels._jit import jit, parallel, prange
 
 DEPTH = 64              # channels of a slice
@@ -32,13 +39,15 @@ TABLE = 8 * TAPS
 class Plan(NamedTuple):
     """How a weight gradient is cut up; all ints, steps in bytes. depth, slices: of channels; see winograd_convolve.Plan.
 
-    tiles, chunk, chunks; parts: shares of the chunks; groups: shares of the slices. y, u, local_v, work: offsets in the
-    thread's own memory; y_plane, u_plane, v_plane, v_slice, v_chunk: steps; v: address of the shared V.
+    tiles, chunk, chunks; wave: chunks that are done at once; parts: shares of those; groups: shares of the slices.
+    y, u, local_v, work: offsets in the thread's own memory; y_plane, u_plane, v_plane, v_slice, v_chunk: steps; v: address
+    of the shared V.
     """
 
     tiles: int
     chunk: int
     chunks: int
+    wave: int
     parts: int
     groups: int
     depth: int
@@ -110,28 +119,22 @@ def _chunk(x, grad_out, weight, tiles, plan, chunk, v, block, first_slice, last_
 
 
 @parallel
-def _transform_all(x, tiles, plan, memory):
-    """V of all tiles, for tasks that share it."""
-    for tile in prange(plan.tiles):
-        place = plan.v + tile // plan.chunk * plan.v_chunk + FLOAT * (tile % plan.chunk) * plan.depth
-        transform_pixels(x, tiles, plan, tile, place, memory.address + memory.step * numba.get_thread_id() + plan.work)
-
-
-@parallel
-def _accumulate(x, grad_out, weight, tiles, plan, copies, memory):
-    """All tasks: each a share of the chunks and, where V is shared, one block of filters and a share of the slices."""
+def _accumulate(x, grad_out, weight, tiles, plan, first_chunk, copies, memory):
+    """The wave of chunks that begins with chunk `first_chunk` (int): each task takes a share of the chunks and, where V is
+    shared, one block of filters and a share of the slices."""
     size = FLOAT * TAPS_SIDE ** 2 * x.c * grad_out.c
     many = plan.blocks * plan.groups if plan.shared else 1
+    wave = min(plan.wave, plan.chunks - first_chunk)
     for task in prange(plan.parts * many):
         own = memory.address + memory.step * numba.get_thread_id()
         part, rest = task // many, task % many
         gradient = weight if plan.parts == 1 else copies + part * size
-        first_chunk = plan.chunks * part // plan.parts
-        for chunk in range(first_chunk, plan.chunks * (part + 1) // plan.parts):
-            add = plan.parts == 1 or chunk > first_chunk
+        start = wave * part // plan.parts
+        for i in range(start, wave * (part + 1) // plan.parts):
+            chunk, add = first_chunk + i, plan.parts == 1 or i > start
             if plan.shared:
                 group = rest // plan.blocks
-                _chunk(x, grad_out, gradient, tiles, plan, chunk, plan.v + chunk * plan.v_chunk, rest % plan.blocks,
+                _chunk(x, grad_out, gradient, tiles, plan, chunk, plan.v + i * plan.v_chunk, rest % plan.blocks,
                        plan.slices * group // plan.groups, plan.slices * (group + 1) // plan.groups, add, own)
             else:
                 first = chunk * plan.chunk
@@ -174,12 +177,14 @@ def winograd_weight_gradient(x, grad_out, weight):
     u = y + VALUES * y_plane
     local_v = u + VALUES * u_plane
     work = local_v + (0 if shared else v_chunk)
-    shared_v = chunks * v_chunk if shared else 0
+    wave = chunks_of_wave(chunks, v_chunk, blocks * groups) if shared and parts == 1 else chunks
+    shared_v = wave * v_chunk if shared else 0
     memory, v = scratch(work + WORKSPACE, shared_v + (FLOAT * parts * 9 * x.c * grad_out.c if parts > 1 else 0))
-    plan = Plan(total, chunk, chunks, parts, groups, depth, slices, blocks, int(shared), v_plane, v_slice, v_chunk,
+    plan = Plan(total, chunk, chunks, wave, parts, groups, depth, slices, blocks, int(shared), v_plane, v_slice, v_chunk,
                 y_plane, u_plane, v, y, u, local_v, work)
-    if shared:
-        _transform_all(x, tiles, plan, memory)
-    _accumulate(x, grad_out, weight, tiles, plan, v + shared_v, memory)
+    for first in range(0, chunks, wave):
+        if shared:
+            transform_wave(x, tiles, plan, first, memory)
+        _accumulate(x, grad_out, weight, tiles, plan, first, v + shared_v, memory)
     if parts > 1:
         add_copies(v + shared_v, parts, TAPS_SIDE ** 2 * x.c * grad_out.c, weight)
