@@ -57,7 +57,7 @@ def pictures(work, channels, seed):
 def truths(net, batch):
     """A truth for every picture: three objects in three places (b, 3, 5), or one class (b, classes)."""
     numbers = np.arange(batch)[:, None]
-    if net.head.name == "region":
+    if net.detects:
         places = np.array([[.15, .2, .1, .2], [.5, .55, .3, .4], [.8, .85, .2, .1]], np.float32)
         kinds = (numbers + [[0, 1, 2]]) % net.classes
         return np.concatenate([np.tile(places, (batch, 1, 1)), kinds[:, :, None]], axis=2).astype(np.float32)

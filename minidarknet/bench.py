@@ -178,7 +178,7 @@ def noise(net, batch):
 
 def truths(net, batch):
     """A truth for `batch` pictures: three objects each for a detector, the first class for a classifier."""
-    if net.head.name == "region":
+    if net.detects:
         objects = [.5, .5, .3, .3, 0], [.2, .3, .1, .2, 0], [.7, .8, .5, .4, 0]
         return np.tile(np.array(objects, np.float32), (batch, 1, 1))
     truth = np.zeros((batch, int(np.prod(net.head.shape))), np.float32)
@@ -218,15 +218,15 @@ def totals(batch, ms, gflop):
 
 def whole_schedule(net, seconds, update):
     """How long the cfg's training would take, as a dict. seconds: per picture, forward and backward; update: SGD's."""
-    o, head = net.options, net.head
+    o = net.options
     pictures = o.batch // o.subdivisions * o.subdivisions
-    multiscale = head.name == "region" and bool(head.options.random)
+    multiscale = net.detects and bool(net.head.options.random)
     each = pictures * seconds * (MULTISCALE_COST if multiscale else 1) + update
     total = o.max_batches * each if o.max_batches else None
     said = (f"the cfg's schedule: {f'{o.max_batches:,}' if o.max_batches else 'endless'} updates of {pictures} pictures"
             f"{' of many sizes' if multiscale else ''}, {duration(total)} at this rate "
             "(loading and validation not counted)")
-    short = schedule.short(o, o.batch // o.subdivisions * seconds) if head.name == "region" else {}
+    short = schedule.short(o, o.batch // o.subdivisions * seconds) if net.detects else {}
     if short:
         said += (f"\non the sample set `minidarknet train` cuts it to {short['net.max_batches']:,} updates of "
                  f"{short['net.batch']} pictures of {short['net.width']} x {short['net.height']}, at most "

@@ -80,7 +80,7 @@ def load_network(args):
               "expect worse results", file=sys.stderr)
     blank = np.zeros((8, 8, 3), np.uint8)
     with cli.patience():
-        net.detect(blank) if net.head.name == "region" else top(net, blank)
+        net.detect(blank) if net.detects else top(net, blank)
     return net
 
 
@@ -96,7 +96,7 @@ def main(argv=None):
         spare(folder.path, found)
     net = load_network(args)
     folder = (folder or runs.claim_new(None, stem, OUT)).path
-    look = classify if net.head.name != "region" else detect
+    look = detect if net.detects else classify
     records, failures, used = [], missing, set()
     for path in found:
         began = time.monotonic()

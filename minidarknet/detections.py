@@ -145,29 +145,21 @@ class Detections:
                 for k, (x, y), (w, h) in zip(self.class_id, centre, sides) if w > 0 and h > 0]
 
 
-def region_detections(out, options, threshold, nms_threshold, geometry, names=(), picture=None):
-    """The boxes of one picture's head output, best first.
+def select(boxes, objectness, probability, threshold, nms_threshold, geometry, names=(), picture=None):
+    """The boxes of one picture that count, best first.
 
     A box counts for class k if objectness > threshold and objectness * p_k > threshold; then NMS within each class.
-    out: (h, w, num * (coords + 1 + classes)) activated, of one picture. options: of the [region] section (anchors,
-    num, classes, coords). threshold: least confidence. nms_threshold: IoU above which the lesser box goes.
+    boxes: (n, 4) centre form in fractions of the network's input, objectness: (n,), probability: (n, classes), of all
+    heads, as Network.boxes gives them. threshold: least confidence. nms_threshold: IoU above which the lesser box goes.
     geometry: its undo(boxes (n, 4) centre form, fractions of the network's input) gives (n, 4) corners in pixels of
     the picture. names: class names by id. picture: (h, w, 3) uint8 RGB, to be drawn on. Returns Detections.
-    Darknet: get_region_detections in src/region_layer.c; its order among equals is arbitrary.
+    Darknet: get_region_detections, get_yolo_detections; its order among equals is arbitrary.
     """
-    from minidarknet.kernels.region import region_decode
-
-    h, w, _ = out.shape
-    n, classes, coords = options.num, options.classes, options.coords
-    boxes = np.empty((1, h, w, n, 4), out.dtype)
-    region_decode(out[None], np.reshape(np.array(options.anchors, out.dtype), (n, 2)), classes, coords, boxes)
-    cells = out.reshape(h, w, n, coords + 1 + classes)
-    objectness, probability = cells[..., coords], cells[..., coords + 1:]
-    score = objectness[..., None] * probability
+    score = objectness[:, None] * probability
     best = float(score.max())
 
     found = objectness > threshold
-    xyxy = geometry.undo(boxes[0][found])
+    xyxy = geometry.undo(boxes[found])
     score = np.where(score[found] > threshold, score[found], 0)
     box, class_id = np.nonzero(nms(xyxy, score, nms_threshold))
     order = np.argsort(-score[box, class_id], kind="stable")

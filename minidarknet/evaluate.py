@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from minidarknet import cli, detect, runs
 from minidarknet.data.example import Dataset
-from minidarknet.detections import region_detections
+from minidarknet.detections import select
 from minidarknet.errors import DataError, UsageError
 from minidarknet.metrics import evaluate_detections, write_comp4
 
@@ -45,7 +45,7 @@ def main(argv=None):
     data = annotations.load(args.data, args.split, None, args.limit)
     cli.warn(data.problems)
     net = detect.load_network(args)
-    if net.head.name != "region":
+    if not net.detects:
         raise UsageError(f"{args.cfg} ends in [{net.head.name}]: scoring classifiers is not supported yet")
     data = in_classes_of(net, data)
     began, problems = time.monotonic(), []
@@ -77,15 +77,15 @@ def main(argv=None):
 def detections(net, data, thresh=THRESH, nms=NMS, quiet=False, problems=None, reader=None):
     """Detect in all pictures of a data set: dict Example.id -> Detections (without pictures).
 
-    net: Network with a region head. data: Dataset. thresh, nms: as Network.detect. problems: list that receives a
+    net: Network that finds boxes. data: Dataset. thresh, nms: as Network.detect. problems: list that receives a
     Problem for every broken picture (on it nothing is found). reader: a loader.Reader that keeps decoded pictures.
     """
     from minidarknet.data.loader import ordered
-    found, options = {}, net.head.options
+    found = {}
     with tqdm(total=len(data.examples), desc="scoring", unit="picture", disable=quiet, leave=False) as bar:
         for view in ordered(data, net.input.shape[1::-1], net.resize_mode, BATCH, problems=problems, reader=reader):
-            for out, example, geometry in zip(net.predict(view.x), view.examples, view.geometry):
-                found[example.id] = region_detections(out, options, thresh, nms, geometry, data.names)
+            for *boxes, example, geometry in zip(*net.boxes(net.predict(view.x)), view.examples, view.geometry):
+                found[example.id] = select(*boxes, thresh, nms, geometry, data.names)
             bar.update(len(view.examples))
     return found
 

@@ -57,6 +57,7 @@ class Network:
         parser.require_supported(cfg, LAYERS)
         for section in cfg.layers:
             self._append(section)
+        self._check_heads()
         self._plan_backward()
         self.steps = self.layers if fused is False or not possible else fuse.fuse(self)
         for layer in self.layers:
@@ -95,12 +96,27 @@ class Network:
     @property
     def classes(self):
         """How many classes the head tells apart."""
-        return self.head.options.classes if self.head.name == "region" else self.head.shape[2]
+        return self.head.options.classes if self.detects else self.head.shape[2]
 
     @property
     def head(self):
-        """The layer whose output is the network's: the last one that is not [cost]."""
+        """The layer whose output is the network's, of several the last one: the last layer that is not [cost]."""
         return next(layer for layer in reversed(self.layers) if layer.name != "cost")
+
+    @property
+    def heads(self):
+        """All layers whose outputs are the network's, in order: of a detector every head that finds boxes."""
+        return [layer for layer in self.layers if layer.detects] if self.detects else [self.head]
+
+    @property
+    def detects(self):
+        """Whether the network finds boxes; else it classifies."""
+        return self.head.detects
+
+    @property
+    def stride(self):
+        """Pixels of the input that a cell of the head is wide, of several heads the coarsest."""
+        return self.input.shape[1] // min(head.shape[1] for head in self.heads)
 
     @property
     def params(self):
@@ -117,12 +133,24 @@ class Network:
     def predict(self, x):
         """x (b, h, w, c) float in 0..1, of the network's size -> the head's activated output, a new array.
 
-        Region heads: (b, gh, gw, num * (coords + 1 + classes)) with raw tw, th. Classifiers: (b, classes).
+        Detectors: (b, gh, gw, anchors of a cell * (4 + 1 + classes)) with raw tw, th; of a network with several heads a
+        tuple of such arrays, in the order of `heads`. `boxes` makes boxes of either. Classifiers: (b, classes).
         """
         self._forward(x, Run(strict=self.strict, seen=self.seen))
-        head = self.head
-        return head.out.reshape(len(x), -1).copy() if head.shape[:2] == (1, 1) and head.name != "region" \
-            else head.out.copy()
+        if self.head.shape[:2] == (1, 1) and not self.detects:
+            return self.head.out.reshape(len(x), -1).copy()
+        outs = tuple(head.out.copy() for head in self.heads)
+        return outs if len(outs) > 1 else outs[0]
+
+    def boxes(self, out):
+        """What `predict` gave -> (boxes, objectness, probability) of all heads, one behind the other.
+
+        boxes: (b, n, 4) centre form (x, y, w, h) in fractions of the network's input. objectness: (b, n). probability:
+        (b, n, classes). Within a head by row, column and anchor.
+        """
+        outs = out if isinstance(out, tuple) else (out,)
+        found = [head.boxes(one) for head, one in zip(self.heads, outs, strict=True)]
+        return found[0] if len(found) == 1 else tuple(np.concatenate(parts, axis=1) for parts in zip(*found))
 
     def forward(self, x, truth=None, train=False):
         """x (b, h, w, c) through all layers; returns the differentiated loss per image (float; 0 without truth).
@@ -177,16 +205,15 @@ class Network:
         resize: "letterbox" or "stretch"; default `resize_mode`. Raises UsageError for a classifier, DataError.
         """
         from minidarknet.data import pictures  # the one import upstairs: a convenience
-        from minidarknet.detections import region_detections
+        from minidarknet.detections import select
         from minidarknet.errors import UsageError
-        head = self.head
-        if head.name != "region":
-            raise UsageError(f"the network ends in [{head.name}], it classifies: use net.predict")
+        if not self.detects:
+            raise UsageError(f"the network ends in [{self.head.name}], it classifies: use net.predict")
         picture = pictures.as_array(image)
         x, geometry = pictures.fit(picture, self.input.shape[:2], resize or self.resize_mode)
-        out = self.predict(x[None])[0]
-        names = self.names or tuple(str(i) for i in range(head.options.classes))
-        return region_detections(out, head.options, thresh, nms, geometry, names, picture)
+        boxes, objectness, probability = self.boxes(self.predict(x[None]))
+        names = self.names or tuple(str(i) for i in range(self.classes))
+        return select(boxes[0], objectness[0], probability[0], thresh, nms, geometry, names, picture)
 
     def _append(self, section):
         cls = LAYERS[section.name]
@@ -202,10 +229,18 @@ class Network:
         self.layers.append(layer)
 
     def _shape(self, layer):
+        layer.network_shape = self.input.shape
         try:
             layer.shape = layer.out_shape(*(source.shape for source in layer.sources))
         except Misfit as misfit:
             raise parser.error(self.cfg, layer.section, str(misfit), misfit.key) from None
+
+    def _check_heads(self):
+        for head in self.heads[:-1]:
+            if head.options.classes != self.classes:
+                raise parser.error(self.cfg, head.section, f"has classes={head.options.classes}, but the last head, "
+                                   f"[{self.head.name}] at line {self.head.section.line}, has classes={self.classes}: "
+                                   "all heads must tell the same classes apart", "classes")
 
     def _plan_backward(self):
         """Decide once who takes part in the backward pass, who writes each gradient first, and the margins.

@@ -21,6 +21,7 @@ __all__ = ["Cfg", "Entry", "Section", "error", "override", "parse", "place", "re
 
 SETTING = re.compile(r"(\w+)(?:\[(-?\d+)\])?\.(\w+)", re.ASCII)
 VALUE_IN_LINE = re.compile(r"(\s*[^=]*=\s*)([^#]*?)(\s*(?:#.*)?)")
+DETECTORS = ("region", "yolo")  # the heads that find boxes
 # Layers between the last convolution and a head that leave the number of channels as it is.
 SAME_CHANNELS = ("activation", "avgpool", "batchnorm", "dropout", "maxpool")
 
@@ -212,15 +213,16 @@ def _count(cfg, section, key, default):
 
 
 def with_classes(cfg, classes):
-    """A Cfg whose heads tell `classes` (int) classes apart: region.classes and the filters that feed each head.
+    """A Cfg whose heads tell `classes` (int) classes apart: their `classes` and the filters that feed each of them.
 
         region: filters = num * (coords + 1 + classes)        softmax: filters = classes
+        yolo: filters = len(mask) * (4 + 1 + classes)
 
     Raises CfgError when there is no head, or no convolution before it to change.
     """
     values = {}
     for i, head in enumerate(cfg.layers):
-        if head.name not in ("region", "softmax"):
+        if head.name not in (*DETECTORS, "softmax"):
             continue
         j = i - 1
         while j >= 0 and cfg.layers[j].name in SAME_CHANNELS:
@@ -228,10 +230,13 @@ def with_classes(cfg, classes):
         if j < 0 or cfg.layers[j].name != "convolutional":
             raise error(cfg, head, f"cannot be fitted to {classes} classes: expected a [convolutional] before it")
         filters = classes
-        if head.name == "region":
-            values[f"region[{head.number}].classes"] = classes
-            filters = _count(cfg, head, "num", 1) * (_count(cfg, head, "coords", 4) + 1 + classes)
+        if head.name in DETECTORS:
+            values[f"{head.name}[{head.number}].classes"] = classes
+            mask = head.get("mask") if head.name == "yolo" else None
+            anchors = mask.count(",") + 1 if mask else _count(cfg, head, "num", 1)
+            filters = anchors * (_count(cfg, head, "coords", 4) + 1 + classes)
         values[f"convolutional[{cfg.layers[j].number}].filters"] = filters
     if not values:
-        raise CfgError(f"{cfg.path}: has no head to fit to {classes} classes; expected a [region] or [softmax] section")
+        raise CfgError(f"{cfg.path}: has no head to fit to {classes} classes; expected a [region], [yolo] or "
+                       "[softmax] section")
     return override(cfg, values)

@@ -92,9 +92,9 @@ class Session:
         self._data(cfg)
         cfg = self._fit_head(cfg)
         net = self._network(cfg)
-        if net.head.name != "region":
+        if not net.detects:
             raise CfgError(f"{cfg.path}: ends in [{net.head.name}]; training classifiers is not supported yet, "
-                           "only detectors that end in [region]")
+                           "only detectors that end in [region] or [yolo]")
         seconds = self._measure(net)
         if self._wants_short_schedule():
             cfg = self._shorten(cfg, net, seconds)
@@ -150,12 +150,12 @@ class Session:
 
     def _fit_head(self, cfg):
         """Rebuild the head where the data set's classes differ from the cfg's."""
-        region = next((section for section in reversed(cfg.layers) if section.name == "region"), None)
+        heads = [section for section in cfg.layers if section.name in parser.DETECTORS]
         found = len(self.training.names)
-        if region is None or int(region.get("classes", 20)) == found:
+        if all(int(head.get("classes", 20)) == found for head in heads):
             return cfg
         changed = parser.with_classes(cfg, found)
-        say(f"classes: the cfg has {region.get('classes', 20)}, the data {found}: the head is rebuilt for the data")
+        say(f"classes: the cfg has {heads[-1].get('classes', 20)}, the data {found}: the head is rebuilt for the data")
         return changed
 
     def _network(self, cfg):
@@ -271,7 +271,7 @@ class Session:
         base = net.input.shape[1::-1]
         if not self._multiscale(net):
             return lambda step: base
-        stride = base[0] // net.head.shape[1]
+        stride = net.stride
         return lambda step: size_at(self.args.seed, step, base, stride)
 
     def _loader(self, net, first, size_of_step):

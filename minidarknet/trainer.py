@@ -236,7 +236,7 @@ class Trainer:
 def merged(statistics):
     """Means of what the head measured in several mini-batches, weighted by their objects; {} for other heads.
 
-    statistics: list of the dicts that the region layer leaves in net.statistics.
+    statistics: list of the dicts that the heads leave in net.statistics.
     """
     if not statistics or "count" not in statistics[0]:
         return {}
@@ -257,4 +257,5 @@ def diagnosis(net, step, rate):
                            if not np.isfinite(layer.z if layer.out is None else layer.out).all()), "loss itself")
     return (f"numbers are no longer finite at update {step}; it began in the {where}. Likely causes: a learning rate "
             f"too high (it is {rate:.3g}: try --set net.learning_rate={rate / 10:.3g} or a longer net.burn_in), anchors in "
-            "the wrong unit (they are cells of the output grid), or boxes that are wrong (python -m minidarknet.check)")
+            "the wrong unit ([region]: cells of the output grid, [yolo]: pixels), "
+            "or boxes that are wrong (python -m minidarknet.check)")

@@ -64,7 +64,7 @@ def detectors():
             cfg = parser.read(f"cfg/{name}")
             row = tuple(section.name for section in cfg.layers)
             cheapest.setdefault(row, []).append((int(cfg.net.get("width")), f"cfg/{name}"))
-    return [min(same)[1] for row, same in cheapest.items() if row[-1] == "region"]
+    return [min(same)[1] for row, same in cheapest.items() if row[-1] in parser.DETECTORS]
 
 
 def pictures_in(folder):
@@ -92,7 +92,7 @@ def warm(cfg, data, train=True, **options):
     """
     from minidarknet.network import Network
     net = Network.from_cfg(cfg, initialise=False, **options)
-    (detect if net.head.name == "region" else classify)(net, data)
+    (detect if net.detects else classify)(net, data)
     if train and any(layer.trains_from_truth for layer in net.layers):
         update(net, data)
 
@@ -124,7 +124,7 @@ def update(net, data):
     for mode in MODES:
         with Loader(data, BATCHES[-1], 0, 0, lambda step: net.input.shape[1::-1], Augmentation(mode=mode)) as loader:
             truth = next(loader).truth
-    if net.head.name != "region":
+    if not net.detects:
         truth = np.eye(1, net.classes, dtype=np.float32).repeat(BATCHES[-1], axis=0)
     sgd = SGD(net)
     for size, batches in sizes(net):
@@ -138,10 +138,10 @@ def update(net, data):
 def sizes(net):
     """What training is to be tried at: [((w, h), batches)], the ends of multi-scale training and the own size."""
     from minidarknet.data.multiscale import size_at
-    own, head = net.input.shape[1::-1], net.head
-    if head.name != "region" or not head.options.random:
+    own = net.input.shape[1::-1]
+    if not net.detects or not net.head.options.random:
         return [(own, BATCHES)]
-    drawn = {size_at(0, step, own, own[0] // head.shape[1]) for step in range(0, 1000, 10)}
+    drawn = {size_at(0, step, own, net.stride) for step in range(0, 1000, 10)}
     return [(min(drawn), BATCHES[-1:]), (max(drawn), BATCHES[-1:]), (own, BATCHES)]
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minidarknet.detections import Detections, iou, nms, region_detections
-from minidarknet.layers.region import RegionOptions
+from minidarknet import kernels
+from minidarknet.detections import Detections, iou, nms, select
+from minidarknet.layers.region import Region, RegionOptions
 
 
 class Fractions:
@@ -118,6 +119,11 @@ def golden_output():
     return x.transpose(2, 3, 0, 1).reshape(2, 2, 14).astype(np.float32)
 
 
+def found_in(out, options, *how):
+    """`select` after the head's own decoding. out: (h, w, c) of one picture. how: the other arguments of `select`."""
+    return select(*(found[0] for found in Region(options, [], kernels).boxes(out[None])), *how)
+
+
 def letterboxed(boxes):
     """Darknet's correct_region_boxes for a 100 x 50 picture in a square input: a quarter above, a quarter below."""
     boxes = boxes * [1, 2, 1, 2] - [0, .5, 0, 0]
@@ -127,7 +133,7 @@ def letterboxed(boxes):
 def test_golden_detections():
     geometry = Fractions()
     geometry.undo = letterboxed
-    found = region_detections(golden_output(), OPTIONS, .05, 1., geometry)
+    found = found_in(golden_output(), OPTIONS, .05, 1., geometry)
     assert len(found) == 16 and (np.diff(found.confidence) <= 0).all()
     for box, scores in (((.18877, .024979, .33516, 1.221403), (.264892, .160665)),
                         ((.81123, 1.0, .303265, 1.105171), (.249801, .151512)),
@@ -143,16 +149,16 @@ def test_thresholds_are_exclusive():
     out = np.zeros((1, 1, 7), np.float32)
     out[0, 0] = .5, .5, 0, 0, .5, 1, 1
     options = RegionOptions(num=1, classes=2, anchors=(1., 1.))
-    assert len(region_detections(out, options, .5, .45, Fractions)) == 0    # objectness .5 is not above .5
-    assert region_detections(out, options, .5, .45, Fractions).best_score == .5
-    assert len(region_detections(out, options, .49, .45, Fractions)) == 2   # one entry per class
+    assert len(found_in(out, options, .5, .45, Fractions)) == 0    # objectness .5 is not above .5
+    assert found_in(out, options, .5, .45, Fractions).best_score == .5
+    assert len(found_in(out, options, .49, .45, Fractions)) == 2   # one entry per class
     out[0, 0, 5:] = .9, .1
-    assert region_detections(out, options, .4, .45, Fractions).class_id.tolist() == [0]
-    np.testing.assert_allclose(region_detections(out, options, .4, .45, Fractions).xyxy, [[0, 0, 100, 50]])
+    assert found_in(out, options, .4, .45, Fractions).class_id.tolist() == [0]
+    np.testing.assert_allclose(found_in(out, options, .4, .45, Fractions).xyxy, [[0, 0, 100, 50]])
 
 
 def test_nothing_found_says_the_best_score():
-    found = region_detections(golden_output(), OPTIONS, .9, .45, Fractions)
+    found = found_in(golden_output(), OPTIONS, .9, .45, Fractions)
     assert len(found) == 0 and found.xyxy.shape == (0, 4)
     assert found.best_score == pytest.approx(.3875, abs=1e-4)
 
@@ -160,7 +166,7 @@ def test_nothing_found_says_the_best_score():
 def test_an_untrained_networks_boxes_do_no_harm():
     out = golden_output()
     out[..., [2, 3]] = 1000
-    assert len(region_detections(out, OPTIONS, .005, .45, Fractions)) == 16
+    assert len(found_in(out, OPTIONS, .005, .45, Fractions)) == 16
 
 
 # ---- Detections

@@ -26,6 +26,7 @@ from minidarknet.kernels.reorg import reorg_backward, reorg_forward
 from minidarknet.kernels.route import route_backward, route_forward
 from minidarknet.kernels.sgd import sgd_update
 from minidarknet.kernels.softmax import softmax_forward, softmax_loss
+from minidarknet.kernels.yolo import yolo_activate, yolo_assign, yolo_decode, yolo_loss
 
 FRAMED = False  # these kernels need no margin around a picture: they test every bound themselves
 
@@ -36,4 +37,5 @@ __all__ = [
     "dropout_backward", "dropout_forward", "maxpool_backward", "maxpool_forward", "place", "region_activate",
     "region_assign", "region_decode", "region_loss", "reorg_backward", "reorg_forward", "resize_darknet",
     "route_backward", "route_forward", "sgd_update", "softmax_forward", "softmax_loss",
+    "yolo_activate", "yolo_assign", "yolo_decode", "yolo_loss",
 ]

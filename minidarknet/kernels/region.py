@@ -10,23 +10,8 @@ Darknet: src/region_layer.c. The gradient is that of Darknet's GPU build; its CP
 """
 import numpy as np
 
+from minidarknet.kernels._boxes import best_anchor, iou, log, logistic
 from minidarknet.kernels._jit import jit, parallel, prange
-
-
-@jit
-def _logistic(z):
-    return 1 / (1 + np.exp(-z))
-
-
-@jit
-def _iou(ax, ay, aw, ah, bx, by, bw, bh):
-    """Intersection over union of two centre-form boxes; 0 where they do not overlap."""
-    width = min(ax + aw / 2, bx + bw / 2) - max(ax - aw / 2, bx - bw / 2)
-    height = min(ay + ah / 2, by + bh / 2) - max(ay - ah / 2, by - bh / 2)
-    if width < 0 or height < 0:
-        return 0.0
-    overlap = width * height
-    return overlap / (aw * ah + bw * bh - overlap)
 
 
 @jit
@@ -35,23 +20,9 @@ def _best_overlap(box, truth):
     best = 0.0
     for t in range(truth.shape[0]):
         if truth[t, 2] > 0 and truth[t, 3] > 0:
-            overlap = _iou(box[0], box[1], box[2], box[3], truth[t, 0], truth[t, 1], truth[t, 2], truth[t, 3])
+            overlap = iou(box[0], box[1], box[2], box[3], truth[t, 0], truth[t, 1], truth[t, 2], truth[t, 3])
             best = max(best, overlap)  # in this order a box that is not a number never wins
     return best
-
-
-@jit
-def _best_anchor(truth_w, truth_h, shapes):
-    """The anchor whose shape, moved onto the truth's centre, overlaps it most; the first of equals, 0 if none does.
-
-    shapes (n, 2): width and height in the unit of truth_w and truth_h.
-    """
-    best, winner = 0.0, 0
-    for a in range(shapes.shape[0]):
-        overlap = _iou(0.0, 0.0, shapes[a, 0], shapes[a, 1], 0.0, 0.0, truth_w, truth_h)
-        if overlap > best:
-            best, winner = overlap, a
-    return winner
 
 
 @parallel
@@ -70,11 +41,11 @@ def region_activate(x, out, anchors_count, classes, coords, softmax):
             for a in range(anchors_count):
                 z = x[image, oy, ox, a * entries:(a + 1) * entries]
                 o = out[image, oy, ox, a * entries:(a + 1) * entries]
-                o[0] = _logistic(z[0])
-                o[1] = _logistic(z[1])
+                o[0] = logistic(z[0])
+                o[1] = logistic(z[1])
                 for entry in range(2, coords):
                     o[entry] = z[entry]
-                o[coords] = _logistic(z[coords])
+                o[coords] = logistic(z[coords])
                 if softmax:
                     largest = z[coords + 1]
                     for k in range(coords + 2, entries):
@@ -87,7 +58,7 @@ def region_activate(x, out, anchors_count, classes, coords, softmax):
                         o[k] /= total
                 else:
                     for k in range(coords + 1, entries):
-                        o[k] = _logistic(z[k])
+                        o[k] = logistic(z[k])
 
 
 @parallel
@@ -144,14 +115,14 @@ def _assign_truth(out, boxes, anchors, truth, classes, coords, softmax, bias_mat
     ox = min(max(int(truth_x * w), 0), w - 1)  # x = 1 is the right edge of the last cell, not the next row
     oy = min(max(int(truth_y * h), 0), h - 1)
     if bias_match:
-        a = _best_anchor(truth_w * w, truth_h * h, anchors)
+        a = best_anchor(truth_w * w, truth_h * h, anchors)
     else:
-        a = _best_anchor(truth_w, truth_h, boxes[oy, ox, :, 2:4])
+        a = best_anchor(truth_w, truth_h, boxes[oy, ox, :, 2:4])
     o = out[oy, ox, a * entries:(a + 1) * entries]
     t = target[oy, ox, a * entries:(a + 1) * entries]
     s = weight[oy, ox, a * entries:(a + 1) * entries]
     box = boxes[oy, ox, a]
-    overlap = _iou(box[0], box[1], box[2], box[3], truth_x, truth_y, truth_w, truth_h)
+    overlap = iou(box[0], box[1], box[2], box[3], truth_x, truth_y, truth_w, truth_h)
 
     t[0] = truth_x * w - ox
     t[1] = truth_y * h - oy
@@ -206,12 +177,6 @@ def region_assign(out, boxes, anchors, truth, classes, coords, softmax, warm_up,
                               rescore, scales, target[image], weight[image], match[image, t])
 
 
-@jit
-def _log(p):
-    """log(p), finite where a probability has run out of digits; not a number stays not a number."""
-    return np.log(max(p, 1e-37))
-
-
 @parallel
 def region_loss(out, target, weight, classes, coords, softmax, grad, loss, cost):
     """The loss and its gradient with respect to the RAW numbers z, of which out is the activation.
@@ -246,9 +211,9 @@ def region_loss(out, target, weight, classes, coords, softmax, grad, loss, cost)
                             gradient *= p * (1 - p)  # sigma'(z)
                     elif softmax:
                         if t != 0:
-                            total -= s * t * _log(p)
+                            total -= s * t * log(p)
                     else:
-                        total -= s * (t * _log(p) + (1 - t) * _log(1 - p))
+                        total -= s * (t * log(p) + (1 - t) * log(1 - p))
                     grad[image, oy, ox, c] = gradient
         loss[image] = total
         cost[image] = squares

@@ -11,8 +11,9 @@ from minidarknet.layers.region import Region
 from minidarknet.layers.reorg import Reorg
 from minidarknet.layers.route import Route
 from minidarknet.layers.softmax import Softmax
+from minidarknet.layers.yolo import Yolo
 
 LAYERS = {layer.name: layer for layer in (Avgpool, Batchnorm, Convolutional, Cost, Dropout, Maxpool, Region, Reorg,
-                                          Route, Softmax)}
+                                          Route, Softmax, Yolo)}
 
 __all__ = ["LAYERS", "Convolutional", "Input", "Layer", "LayerOptions", "Maxpool", "Misfit", "Param", "Run", "Stored"]

@@ -110,7 +110,8 @@ class Buffer:
 class Layer:
     """One section of the cfg. Abstract: subclasses are final and override only what this class leaves open.
 
-    sources: the layers whose `out` it reads. shape: own (h, w, c), set by the network. out, grad: (b, h, w, c) views,
+    sources: the layers whose `out` it reads. shape: own (h, w, c), network_shape: the
+    input's, set by the network. out, grad: (b, h, w, c) views,
     grad is +dL/dout; both None in a convolution that is fused with the pooling behind it (see fuse.py). accumulate[i]:
     whether the gradient of source i is added to (True) or overwritten.
     """
@@ -120,10 +121,11 @@ class Layer:
     margin = 0             # zero pixels this layer needs around the `out` of its sources
     grad_margin = 0        # zero pixels this layer needs around its own `grad`
     trains_from_truth = False  # True for heads: with a truth, forward adds to run.loss
+    detects = False        # True for heads that find boxes (detector.py)
 
     def __init__(self, options, sources, ops, dtype=np.float32):
         self.options, self.sources, self.ops, self.dtype = options, sources, ops, np.dtype(dtype)
-        self.shape = None
+        self.shape = self.network_shape = None
         self.section = None     # where in the cfg it stands, for error messages
         self.out = self.grad = None
         self.out_margin = 0
