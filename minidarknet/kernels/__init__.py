@@ -25,7 +25,9 @@ from minidarknet.kernels.region import region_activate, region_assign, region_de
 from minidarknet.kernels.reorg import reorg_backward, reorg_forward
 from minidarknet.kernels.route import route_backward, route_forward
 from minidarknet.kernels.sgd import sgd_update
+from minidarknet.kernels.shortcut import shortcut_backward_source, shortcut_backward_x, shortcut_forward
 from minidarknet.kernels.softmax import softmax_forward, softmax_loss
+from minidarknet.kernels.upsample import upsample_backward, upsample_forward
 
 FRAMED = False  # these kernels need no margin around a picture: they test every bound themselves
 
@@ -35,5 +37,6 @@ __all__ = [
     "convolutional_backward_data", "convolutional_backward_weight", "convolutional_forward", "cost_sse", "distort",
     "dropout_backward", "dropout_forward", "maxpool_backward", "maxpool_forward", "place", "region_activate",
     "region_assign", "region_decode", "region_loss", "reorg_backward", "reorg_forward", "resize_darknet",
-    "route_backward", "route_forward", "sgd_update", "softmax_forward", "softmax_loss",
+    "route_backward", "route_forward", "sgd_update", "shortcut_backward_source", "shortcut_backward_x",
+    "shortcut_forward", "softmax_forward", "softmax_loss", "upsample_backward", "upsample_forward",
 ]

@@ -10,9 +10,11 @@ from minidarknet.layers.maxpool import Maxpool
 from minidarknet.layers.region import Region
 from minidarknet.layers.reorg import Reorg
 from minidarknet.layers.route import Route
+from minidarknet.layers.shortcut import Shortcut
 from minidarknet.layers.softmax import Softmax
+from minidarknet.layers.upsample import Upsample
 
 LAYERS = {layer.name: layer for layer in (Avgpool, Batchnorm, Convolutional, Cost, Dropout, Maxpool, Region, Reorg,
-                                          Route, Softmax)}
+                                          Route, Shortcut, Softmax, Upsample)}
 
 __all__ = ["LAYERS", "Convolutional", "Input", "Layer", "LayerOptions", "Maxpool", "Misfit", "Param", "Run", "Stored"]
