@@ -15,6 +15,13 @@ FACTS = {
     "darknet19": (26, 20856776, 7.29, 256),
     "darknet19_448": (26, 20856776, 22.33, 448),
     "tiny": (22, 1046488, 0.98, 224),
+    "darknet": (16, 7323480, 0.96, 256),
+    "extraction": (27, 23455400, 8.52, 224),
+    "darknet53": (78, 41645640, 18.57, 256),
+    "darknet53_448": (78, 41645640, 56.87, 448),
+    "resnet18": (29, 11523496, 4.69, 256),
+    "resnet34": (53, 21639080, 9.52, 256),
+    "resnet50": (69, 22825896, 9.74, 256),
 }
 CFGS = [name for name in paths.bundled() if name.endswith(".cfg")]
 
@@ -23,7 +30,7 @@ def numbers_in_file(cfg):
     """How many numbers the .weights file holds, counted from the text of the cfg alone."""
     channels, total = [], 0
     before = int(cfg.net.get("channels"))
-    for i, section in enumerate(cfg.layers):
+    for i, section in enumerate(cfg.layers):  # a shortcut has the previous layer's channels
         if section.name == "convolutional":
             f, k = int(section.get("filters")), int(section.get("size"))
             total += f * (1 + 3 * int(section.get("batch_normalize", 0)) + k * k * before)

@@ -17,6 +17,7 @@ NETS = {  # name -> (c, h, w) of the input, numbers of the output, [(filters, in
     "passthrough": ((3, 32, 48), 16 * 4 * 6, [(6, 3, 3, True), (8, 6, 3, True), (4, 8, 1, False), (7, 8, 3, True),
                                               (16, 23, 1, False)]),
     "classifier": ((3, 19, 27), 10, [(9, 3, 5, True), (10, 9, 3, False)]),
+    "residual": ((3, 32, 48), 5 * 32 * 48, [(6, 3, 3, True), (8, 6, 3, True), (4, 8, 1, False), (5, 8, 3, False)]),
 }
 
 
