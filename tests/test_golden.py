@@ -9,8 +9,7 @@ from minidarknet.network import BACKENDS, Network
 GOLDEN = Path(__file__).parent / "golden"
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 SMALL = sorted(file.stem for file in GOLDEN.glob("*.npz"))
-LATER = "mnist-lenet"  # needs [connected]
-TRAINED = [file.stem for file in sorted((SHARED / "reference/golden").glob("*.npz")) if LATER not in file.stem]
+TRAINED = [file.stem for file in sorted((SHARED / "reference/golden").glob("*.npz"))]
 
 
 def largest_difference(cfg, weights, golden, backend, strict):
@@ -24,8 +23,8 @@ def largest_difference(cfg, weights, golden, backend, strict):
 
 
 def test_there_is_something_to_compare_with():
-    assert SMALL == ["classifier", "passthrough", "residual"]
-    assert not SHARED.exists() or len(TRAINED) == 10
+    assert SMALL == ["classifier", "connected", "passthrough", "residual"]
+    assert not SHARED.exists() or len(TRAINED) == 11
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
