@@ -20,6 +20,7 @@ FACTS = {
     "extraction": (27, 23455400, 8.52, 224),
     "darknet53": (78, 41645640, 18.57, 256),
     "darknet53_448": (78, 41645640, 56.87, 448),
+    "vgg-16": (25, 138357544, 30.94, 256),
     "resnet18": (29, 11523496, 4.69, 256),
     "resnet34": (53, 21639080, 9.52, 256),
     "resnet50": (69, 22825896, 9.74, 256),
@@ -40,6 +41,8 @@ def numbers_in_file(cfg):
         elif section.name == "maxpool":
             k, stride = int(section.get("size")), int(section.get("stride"))
             side = (side + int(section.get("padding", k - 1)) - k) // stride + 1
+        elif section.name == "crop":
+            side = int(section.get("crop_width"))
         elif section.name == "connected":
             f = int(section.get("output"))
             total += f * (1 + side ** 2 * before)

@@ -5,6 +5,7 @@ from minidarknet.layers.batchnorm import Batchnorm
 from minidarknet.layers.connected import Connected
 from minidarknet.layers.convolutional import Convolutional
 from minidarknet.layers.cost import Cost
+from minidarknet.layers.crop import Crop
 from minidarknet.layers.dropout import Dropout
 from minidarknet.layers.input import Input
 from minidarknet.layers.maxpool import Maxpool
@@ -15,7 +16,7 @@ from minidarknet.layers.shortcut import Shortcut
 from minidarknet.layers.softmax import Softmax
 from minidarknet.layers.upsample import Upsample
 
-LAYERS = {layer.name: layer for layer in (Avgpool, Batchnorm, Connected, Convolutional, Cost, Dropout, Maxpool, Region,
-                                          Reorg, Route, Shortcut, Softmax, Upsample)}
+LAYERS = {layer.name: layer for layer in (Avgpool, Batchnorm, Connected, Convolutional, Cost, Crop, Dropout, Maxpool,
+                                          Region, Reorg, Route, Shortcut, Softmax, Upsample)}
 
 __all__ = ["LAYERS", "Convolutional", "Input", "Layer", "LayerOptions", "Maxpool", "Misfit", "Param", "Run", "Stored"]
