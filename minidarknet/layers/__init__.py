@@ -1,4 +1,5 @@
 """One file per section of the cfg. LAYERS maps the section's name to its class."""
+from minidarknet.layers.activation import Activation
 from minidarknet.layers.avgpool import Avgpool
 from minidarknet.layers.base import Layer, LayerOptions, Misfit, Param, Run, Stored
 from minidarknet.layers.batchnorm import Batchnorm
@@ -16,7 +17,7 @@ from minidarknet.layers.shortcut import Shortcut
 from minidarknet.layers.softmax import Softmax
 from minidarknet.layers.upsample import Upsample
 
-LAYERS = {layer.name: layer for layer in (Avgpool, Batchnorm, Connected, Convolutional, Cost, Crop, Dropout, Maxpool,
-                                          Region, Reorg, Route, Shortcut, Softmax, Upsample)}
+LAYERS = {layer.name: layer for layer in (Activation, Avgpool, Batchnorm, Connected, Convolutional, Cost, Crop, Dropout,
+                                          Maxpool, Region, Reorg, Route, Shortcut, Softmax, Upsample)}
 
 __all__ = ["LAYERS", "Convolutional", "Input", "Layer", "LayerOptions", "Maxpool", "Misfit", "Param", "Run", "Stored"]
