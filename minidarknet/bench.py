@@ -48,7 +48,7 @@ def arguments():
                       + ", ".join(f"{kind} {seconds}" for kind, seconds in SECONDS.items()) + ")")
     args.add_argument("--json", action="store_true", help="print JSON instead of the tables")
     cli.add_set(args)
-    cli.add_no_fuse(args)
+    cli.add_modes(args)
     cli.add_threads(args)
     return args
 
@@ -63,7 +63,7 @@ def main(argv=None):
     if args.size:
         overrides.update(zip(("net.width", "net.height"), args.size))
     overrides["net.learning_rate"] = 0  # the weights stay what they are
-    net = Network.from_cfg(args.cfg, overrides=overrides, fused=False if args.no_fuse else None)
+    net = Network.from_cfg(args.cfg, overrides=overrides, **cli.modes(args))
     result = {"cfg": net.cfg.path, "input": net.input.shape, "machine": machine(cli.use_threads(args.threads))}
     for kind, measure in (("inference", inference), ("training", training)):
         if args.inference and kind == "training" or args.train and kind == "inference":

@@ -111,10 +111,17 @@ def add_threads(parser):
     parser.add_argument("--threads", type=positive, metavar="N", help="threads to compute with (default: all cores)")
 
 
-def add_no_fuse(parser):
-    """Add --no-fuse: layer after layer instead of several in one pass."""
+def add_modes(parser):
+    """Add --no-fuse and --strict-darknet-cpu, which `modes` reads."""
     parser.add_argument("--no-fuse", action="store_true", help="run batch norm, activation and pooling one after the "
                                                                "other: slower, equal but for rounding")
+    parser.add_argument("--strict-darknet-cpu", action="store_true", help="compute as Darknet's CPU build does, to the "
+                        "last digit: its batch norm, rolling statistics and frozen layers (slower)")
+
+
+def modes(args):
+    """The options of add_modes in `args` -> keywords of Network (dict)."""
+    return {"fused": False if args.no_fuse else None, "strict_darknet_cpu": args.strict_darknet_cpu}
 
 
 def positive(text):

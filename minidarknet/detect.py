@@ -36,7 +36,8 @@ def arguments():
 
 
 def add_network_options(p):
-    """Options of all commands that run trained weights: --names, --size, --resize, --set, --no-fuse, --threads."""
+    """Options of all commands that run trained weights: --names, --size, --resize, --set, --no-fuse,
+    --strict-darknet-cpu, --threads."""
     p.add_argument("--names", metavar="FILE", help="class names, one a line (default: a .names file beside cfg or "
                                                    "weights)")
     p.add_argument("--size", type=cli.size, metavar="S", help="size of the network's input: 416 or 416x320 "
@@ -45,7 +46,7 @@ def add_network_options(p):
                    help="how pictures are fitted into the network (default: as in training where that is recorded, "
                         "else letterbox)")
     cli.add_set(p)
-    cli.add_no_fuse(p)
+    cli.add_modes(p)
     cli.add_threads(p)
 
 
@@ -57,8 +58,7 @@ def load_network(args):
         raise UsageError(f"{args.weights}: training can start from the first {layers} layers, here all are needed: "
                          f"give {file}")
     cli.use_threads(args.threads)
-    net = Network.from_cfg(args.cfg, weights=args.weights, overrides=cli.overrides(args),
-                           fused=False if args.no_fuse else None)
+    net = Network.from_cfg(args.cfg, weights=args.weights, overrides=cli.overrides(args), **cli.modes(args))
     if args.names:
         try:
             net.names = read_names(args.names)

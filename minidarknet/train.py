@@ -51,7 +51,7 @@ def arguments():
     p.add_argument("--augmentation", choices=("place", "crop", "none"), default="place",
                    help="place: Darknet's, vary shape and position; crop: the paper's random crops; none")
     p.add_argument("--explain-log", action="store_true", help="say what the logged quantities mean, and stop")
-    cli.add_no_fuse(p)
+    cli.add_modes(p)
     cli.add_threads(p)
     return p
 
@@ -160,7 +160,7 @@ class Session:
 
     def _network(self, cfg):
         from minidarknet.network import Network
-        net = Network(cfg, seed=self.args.seed, fused=False if self.args.no_fuse else None)
+        net = Network(cfg, seed=self.args.seed, **cli.modes(self.args))
         for line in cfg.warnings:
             if line not in self.said:
                 say(line)

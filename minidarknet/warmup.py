@@ -23,7 +23,7 @@ def arguments():
                    help="compile what training needs, too (default: yes)")
     p.add_argument("--clear", action="store_true", help="remove all compiled code that was kept, and stop")
     cli.add_set(p)
-    cli.add_no_fuse(p)
+    cli.add_modes(p)
     cli.add_threads(p)
     return p
 
@@ -47,7 +47,7 @@ def main(argv=None):
     with Progress() as progress, tempfile.TemporaryDirectory() as folder:
         data = pictures_in(folder)
         for cfg in args.cfg or detectors():
-            warm(cfg, data, args.train, overrides=cli.overrides(args), fused=False if args.no_fuse else None)
+            warm(cfg, data, args.train, overrides=cli.overrides(args), **cli.modes(args))
     seconds = time.monotonic() - began
     found = "nothing was left to compile" if not progress.functions else \
         f"{progress.functions} function{'s' * (progress.functions != 1)} compiled in {progress.seconds:.0f} s"

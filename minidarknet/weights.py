@@ -4,6 +4,9 @@ A file is a header of three int32 (major, minor, revision) and `seen`, the numbe
 the float32 arrays of the layers in their order, all little-endian. `seen` has 8 bytes from version 0.2 on, 4 before.
 Nothing in it says which cfg it belongs to: only its length does. This is the one place where Darknet's order of
 weights (f, c, k, k) becomes ours, (k, k, c, f).
+
+Old files keep the matrices of [connected] the other way round, (n, f) instead of (f, n), and say so by 1000 added to a
+version number.
 """
 import re
 import struct
@@ -28,6 +31,11 @@ class Header(NamedTuple):
     revision: int
     seen: int
     size: int
+
+    @property
+    def transposed(self):
+        """Whether the matrices of [connected] are filed as (n, f): 1000 was added to a version number (bool)."""
+        return self.major > 1000 or self.minor > 1000
 
     def __str__(self):
         return f"version {self.major}.{self.minor}.{self.revision}, seen {self.seen:,} pictures, {self.size} bytes"
@@ -82,7 +90,6 @@ def read_header(path):
         raise WeightsError(f"{path}: {len(head)} bytes; a .weights file begins with a header of 16 or 20: "
                            "was the download or the copy cut short?")
     major, minor, revision = struct.unpack("<iii", head[:12])
-    # Darknet marks transposed matrices of [connected] by adding 1000 to a version number.
     if not (0 <= major < 2000 and 0 <= minor < 2000):
         raise WeightsError(f"{path}: begins with {major}, {minor}, {revision}, which is no version of Darknet; "
                            "expected 0, 1 or 2 in the second place: this is no .weights file")
@@ -156,7 +163,7 @@ def _checked(network, path, layers):
             values = floats[position:position + stored.array.size]
             position += stored.array.size
             _check_values(values, f"{path}: layer {block.index} [{block.name}] {stored.name}", stored.name)
-            arrays.append((stored, _as_held(values, stored)))
+            arrays.append((stored, _as_held(values, stored, header.transposed)))
         pieces.append((layer, arrays))
     return header, pieces
 
@@ -173,8 +180,11 @@ def _check_values(values, where, name):
                            "or its header is not the one its version promises")
 
 
-def _as_held(values, stored):
+def _as_held(values, stored, transposed):
     """The flat numbers of the file in the shape and order in which the layer holds them (a view)."""
+    if stored.order == "connected":
+        n, f = stored.array.shape[2:]
+        return (values.reshape(n, f) if transposed else values.reshape(f, n).T)[None, None]
     if stored.order == "kkcf":
         k, _, c, f = stored.array.shape
         return values.reshape(f, c, k, k).transpose(2, 3, 1, 0)
@@ -192,7 +202,7 @@ def save(network, path):
             file.write(struct.pack("<iiiQ", 0, 2, 0, int(network.seen)))
             for layer in network.layers:
                 for stored in () if layer.options.dontsave else layer.stored:
-                    values = stored.array.transpose(3, 2, 0, 1) if stored.order == "kkcf" else stored.array
+                    values = stored.array.transpose(3, 2, 0, 1) if stored.order else stored.array
                     file.write(np.ascontiguousarray(values, FLOAT).data)
     except OSError as problem:
         raise MinidarknetError(f"{path}: cannot be written: {problem.strerror}") from None

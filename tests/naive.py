@@ -91,3 +91,18 @@ def softmax(x, groups, temperature):
     """(b, n) scores -> probabilities that sum to one in each of `groups` parts of a row."""
     parts = np.exp(x.reshape(x.shape[0], groups, -1) / temperature)
     return (parts / parts.sum(-1, keepdims=True)).reshape(x.shape)
+
+
+def upsample(x, stride, scale):
+    """Every pixel repeated stride times along both axes, times scale."""
+    return scale * x.repeat(stride, axis=1).repeat(stride, axis=2)
+
+
+def shortcut(x, source, alpha, beta):
+    """x plus the earlier source: every step-th pixel of the larger picture meets the smaller one's, in common channels."""
+    out, c = x.copy(), min(x.shape[3], source.shape[3])
+    step, sample = max(1, source.shape[2] // x.shape[2]), max(1, x.shape[2] // source.shape[2])
+    mine, theirs = out[:, ::sample, ::sample, :c], source[:, ::step, ::step, :c]
+    h, w = (min(mine.shape[i], theirs.shape[i]) for i in (1, 2))
+    mine[:, :h, :w] = alpha * mine[:, :h, :w] + beta * theirs[:, :h, :w]
+    return out

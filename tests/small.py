@@ -68,6 +68,14 @@ random=1
 """
 
 
+HEAD = """[net]
+batch=2
+width=8
+height=8
+channels=3
+"""
+
+
 def sure_weights(path, cfg, kind):
     """Write weights for the net TINY in the file `cfg` that see an object of class `kind` in every cell -> path.
 

@@ -15,19 +15,38 @@ FACTS = {
     "darknet19": (26, 20856776, 7.29, 256),
     "darknet19_448": (26, 20856776, 22.33, 448),
     "tiny": (22, 1046488, 0.98, 224),
+    "alexnet": (14, 62378344, 2.27, 227),
+    "darknet": (16, 7323480, 0.96, 256),
+    "extraction": (27, 23455400, 8.52, 224),
+    "darknet53": (78, 41645640, 18.57, 256),
+    "darknet53_448": (78, 41645640, 56.87, 448),
+    "vgg-16": (25, 138357544, 30.94, 256),
+    "resnet18": (29, 11523496, 4.69, 256),
+    "resnet34": (53, 21639080, 9.52, 256),
+    "resnet50": (69, 22825896, 9.74, 256),
 }
 CFGS = [name for name in paths.bundled() if name.endswith(".cfg")]
 
 
 def numbers_in_file(cfg):
     """How many numbers the .weights file holds, counted from the text of the cfg alone."""
-    channels, total = [], 0
+    channels, total, side = [], 0, int(cfg.net.get("width"))
     before = int(cfg.net.get("channels"))
-    for i, section in enumerate(cfg.layers):
+    for i, section in enumerate(cfg.layers):  # a shortcut has the previous layer's channels
         if section.name == "convolutional":
             f, k = int(section.get("filters")), int(section.get("size"))
             total += f * (1 + 3 * int(section.get("batch_normalize", 0)) + k * k * before)
             before = f
+            side = (side + 2 * (k // 2) * int(section.get("pad", 0)) - k) // int(section.get("stride", 1)) + 1
+        elif section.name == "maxpool":
+            k, stride = int(section.get("size")), int(section.get("stride"))
+            side = (side + int(section.get("padding", k - 1)) - k) // stride + 1
+        elif section.name == "crop":
+            side = int(section.get("crop_width"))
+        elif section.name == "connected":
+            f = int(section.get("output"))
+            total += f * (1 + side ** 2 * before)
+            before, side = f, 1
         elif section.name == "route":
             before = sum(channels[i + int(n)] for n in section.get("layers").split(","))
         elif section.name == "reorg":

@@ -1,4 +1,5 @@
 """The front door: exit codes, messages without tracebacks, help."""
+import importlib
 import os
 import signal
 import subprocess
@@ -7,9 +8,10 @@ import time
 from argparse import ArgumentTypeError
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from minidarknet import cli
+from minidarknet import cli, detect
 from minidarknet.errors import DataError, DivergedError, UsageError, WeightsError
 
 
@@ -163,3 +165,27 @@ def test_ctrl_c_while_starting(seconds, tmp_path):
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=60)[1] == "interrupted\n"
     assert process.returncode == 130
+
+
+@pytest.mark.parametrize("option, expected", [
+    ([], {"fused": None, "strict_darknet_cpu": False}), (["--no-fuse"], {"fused": False, "strict_darknet_cpu": False}),
+    (["--strict-darknet-cpu"], {"fused": None, "strict_darknet_cpu": True})])
+@pytest.mark.parametrize("name, words", [("train", ["a.cfg"]), ("detect", ["a.cfg", "a.weights", "a.jpg"]),
+                                         ("evaluate", ["a.cfg", "a.weights", "--data", "a"]), ("bench", ["a.cfg"]),
+                                         ("warmup", [])])
+def test_modes(name, words, option, expected):
+    command = importlib.import_module(f"minidarknet.{name}")
+    assert cli.modes(command.arguments().parse_args([*words, *option])) == expected
+
+
+def test_strict_darknet_cpu_reaches_the_network(tmp_path, drawn, tiny_cfg):
+    """A trained net scores the same classes another way: its batch norm divides by another number."""
+    out = tmp_path / "run"
+    words = [tiny_cfg, "--data", drawn, "--out", out, "--max-batches", "3", "--strict-darknet-cpu"]
+    assert cli.main(["train", *map(str, words)]) == 0
+    found = {}
+    for option in ([], ["--strict-darknet-cpu"]):
+        args = detect.arguments().parse_args([str(out / "model.cfg"), str(out / "weights/last.weights"), "a.jpg", *option])
+        net = detect.load_network(args)
+        found[net.strict] = net.predict(np.full((1, *net.input.shape), .5, np.float32))
+    assert np.abs(found[True] - found[False]).max() > 0

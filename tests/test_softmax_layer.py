@@ -6,7 +6,8 @@ from minidarknet import kernels
 from minidarknet.errors import DataError
 from minidarknet.layers.base import Layer, Misfit, Run
 from minidarknet.layers.cost import Cost, CostOptions
-from minidarknet.layers.softmax import Softmax, SoftmaxOptions, flatten, unflatten
+from minidarknet.layers.flat import flatten, unflatten
+from minidarknet.layers.softmax import Softmax, SoftmaxOptions
 
 
 class Source(Layer):

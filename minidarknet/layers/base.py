@@ -52,7 +52,11 @@ class Param(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """An array in the .weights file. order "kkcf": held as (k, k, c, f), filed as (f, c, k, k); "": filed as it is."""
+    """An array in the .weights file.
+
+    order "kkcf": held as (k, k, c, f), filed as (f, c, k, k); "connected": held as (1, 1, n, f), filed as (f, n), in old
+    files as (n, f); "": filed as it is.
+    """
 
     name: str
     array: np.ndarray

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from minidarknet.layers.base import Layer, LayerOptions
-from minidarknet.layers.softmax import check_truth, flatten, unflatten
+from minidarknet.layers.flat import flatten, unflatten
+from minidarknet.layers.softmax import check_truth
 
 
 @dataclass(frozen=True, kw_only=True)

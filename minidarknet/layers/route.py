@@ -10,12 +10,20 @@ class RouteOptions(LayerOptions):
 
     layers: tuple[int, ...] = ()  # which layers, in this order; negative numbers count back from this section
 
+    groups: int = 1               # AlexeyAB: the channels of each source are split into this many equal parts
+    group_id: int = 0             # and this part of them, counted from 0, is taken
+
     REQUIRED = ("layers",)
-    LATER = {"groups": "1", "group_id": None}
+    MINIMUM = {"groups": 1, "group_id": 0}
+
+    def problem(self):
+        """(key, message) when the part does not exist."""
+        if self.group_id >= self.groups:
+            return "group_id", f"group_id={self.group_id}: with groups={self.groups} expected 0 to {self.groups - 1}"
 
 
 class Route(Layer):
-    """out = concatenation of the sources' out along c; all sources have the same h and w."""
+    """out = concatenation of the sources' out along c, or of one of `groups` parts of each; all have the same h and w."""
 
     name = "route"
     Options = RouteOptions
@@ -37,19 +45,25 @@ class Route(Layer):
             if shape[:2] != (h, w):
                 raise Misfit(f"joins layer {self.sources[0].index} of {w} x {h} and layer {source.index} of "
                              f"{shape[1]} x {shape[0]} pixels: they must have the same size", "layers")
-        return h, w, sum(shape[2] for shape in shapes)
+            if shape[2] % self.options.groups:
+                raise Misfit(f"groups={self.options.groups} must divide the {shape[2]} channels of layer {source.index}",
+                             "groups")
+        return h, w, sum(shape[2] for shape in shapes) // self.options.groups
 
-    def _starts(self):
-        start = 0
+    def _parts(self):
+        """For every source: (where its channels begin in out, the first one that is taken, how many are)."""
+        start, parts = 0, []
         for source in self.sources:
-            yield start
-            start += source.shape[2]
+            count = source.shape[2] // self.options.groups
+            parts.append((start, self.options.group_id * count, count))
+            start += count
+        return parts
 
     def forward(self, run):
-        for source, start in zip(self.sources, self._starts()):
-            self.ops.route_forward(source.out, self.out, start)
+        for source, part in zip(self.sources, self._parts()):
+            self.ops.route_forward(source.out, self.out, *part)
 
     def backward(self, run):
-        starts = list(self._starts())
+        parts = self._parts()
         for i, source, accumulate in self.source_grads():
-            self.ops.route_backward(self.grad, source.grad, starts[i], accumulate)
+            self.ops.route_backward(self.grad, source.grad, *parts[i], accumulate)

@@ -5,19 +5,9 @@ import numpy as np
 
 from minidarknet.errors import DataError
 from minidarknet.layers.base import Layer, LayerOptions, Misfit
+from minidarknet.layers.flat import flatten, unflatten
 
 SMALLEST = 1e-37  # a probability that has run out of digits still has a finite logarithm
-
-
-def flatten(x):
-    """Pictures (b, h, w, c) -> rows (b, c * h * w) in Darknet's order of channels, a copy unless h = w = 1."""
-    return np.ascontiguousarray(x.transpose(0, 3, 1, 2)).reshape(len(x), -1)
-
-
-def unflatten(rows, shape):
-    """The inverse of `flatten`: rows (b, c * h * w) -> pictures (b, *shape), shape (h, w, c)."""
-    h, w, c = shape
-    return rows.reshape(len(rows), c, h, w).transpose(0, 2, 3, 1)
 
 
 def check_truth(truth, batch, count, name):

@@ -17,7 +17,13 @@ NETS = {  # name -> (c, h, w) of the input, numbers of the output, [(filters, in
     "passthrough": ((3, 32, 48), 16 * 4 * 6, [(6, 3, 3, True), (8, 6, 3, True), (4, 8, 1, False), (7, 8, 3, True),
                                               (16, 23, 1, False)]),
     "classifier": ((3, 19, 27), 10, [(9, 3, 5, True), (10, 9, 3, False)]),
+    "connected": ((3, 7, 11), 9, [(5, 3, 3, False)]),
+    "twoheads": ((3, 32, 64), 16 * 8 * 16, [(6, 3, 3, True), (8, 6, 3, True), (16, 8, 1, False), (16, 14, 3, False)]),
+    "residual": ((3, 32, 48), 5 * 32 * 48, [(6, 3, 3, True), (8, 6, 3, True), (4, 8, 1, False), (5, 8, 3, False)]),
 }
+
+
+CONNECTED = {"connected": [(33, 120, True), (9, 33, False)]}  # what follows: (output, inputs, normalised)
 
 
 def numbers(layers, rng):
@@ -32,6 +38,16 @@ def numbers(layers, rng):
     return np.concatenate(parts).astype("<f4")
 
 
+def connected(layers, rng):
+    """The same for [connected], whose batch norm comes last: biases, weights, scales, means, variances."""
+    parts = []
+    for output, inputs, normalised in layers:
+        parts += [rng.normal(0, .5, output), rng.normal(0, (1 / inputs) ** .5, output * inputs)]
+        if normalised:
+            parts += [rng.uniform(.5, 1.5, output), rng.normal(0, .3, output), rng.uniform(.01, 2, output)]
+    return np.concatenate(parts or [[]]).astype("<f4")
+
+
 def main():
     """Write the files of all NETS."""
     darknet = ctypes.CDLL(LIBRARY)
@@ -40,7 +56,8 @@ def main():
     for name, (shape, outputs, layers) in NETS.items():
         rng = np.random.default_rng(2017)
         weights = HERE / f"{name}.weights"
-        weights.write_bytes(struct.pack("<iiiQ", 0, 2, 0, 0) + numbers(layers, rng).tobytes())
+        weights.write_bytes(struct.pack("<iiiQ", 0, 2, 0, 0) + numbers(layers, rng).tobytes()
+                            + connected(CONNECTED.get(name, []), rng).tobytes())
         net = darknet.load_network(str(HERE / f"{name}.cfg").encode(), str(weights).encode(), 0)
         x = rng.random(shape, np.float32)
         out = darknet.network_predict(ctypes.c_void_p(net), x.ctypes.data_as(ctypes.POINTER(ctypes.c_float)))

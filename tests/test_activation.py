@@ -1,0 +1,52 @@
+"""[activation] as a layer of its own; the functions themselves are tested in test_activations.py."""
+import numpy as np
+import pytest
+import small
+from gradcheck import check_gradient, check_rejected
+
+from minidarknet import Network
+from minidarknet.errors import CfgError
+
+BODY = """
+[convolutional]
+filters=4
+activation=linear
+[activation]
+activation={}
+[route]
+layers=0
+[activation]
+activation=logistic
+[route]
+layers=-1,1
+"""
+
+
+@pytest.mark.parametrize("name, function", [("relu", lambda x: np.maximum(x, 0)), ("linear", lambda x: x),
+                                            ("logistic", lambda x: 1 / (1 + np.exp(-x))), ("tanh", np.tanh)])
+def test_applies_the_function_and_leaves_its_source_alone(rng, name, function):
+    net = Network.from_string(small.HEAD + BODY.format(name))
+    net.predict(rng.random((2, *net.input.shape), np.float32))
+    source, layer = net.layers[:2]
+    assert source.out.min() < 0
+    np.testing.assert_allclose(layer.out, function(source.out), rtol=1e-5, atol=1e-6)
+
+
+def test_gradient_numerically_also_of_a_shared_source(rng):
+    net = Network.from_string(small.HEAD + BODY.format("tanh"), backend="kernels", dtype=np.float64)
+    x, grad = rng.random((2, *net.input.shape)), rng.standard_normal((2, 8, 8, 8))
+
+    def loss():
+        net.forward(x, train=True)
+        return np.sum(net.layers[-1].out * grad)
+
+    loss()
+    net.backward(grad)
+    weight = net.layers[0].params[-1]
+    check_gradient(loss, weight.value, weight.grad, "activation", tolerance=1e-5)
+    check_rejected(loss, weight.value, -weight.grad, weight.grad / 2)
+
+
+def test_unknown_function():
+    with pytest.raises(CfgError, match="expected one of"):
+        Network.from_string(small.HEAD + BODY.format("rulu"))
