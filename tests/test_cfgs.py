@@ -21,6 +21,10 @@ FACTS = {
     "darknet53": (78, 41645640, 18.57, 256),
     "darknet53_448": (78, 41645640, 56.87, 448),
     "vgg-16": (25, 138357544, 30.94, 256),
+    "yolov3": (107, 62001757, 140.69, 608),
+    "yolov3-voc": (107, 61678657, 65.43, 416),
+    "yolov3-spp": (114, 63052381, 141.45, 608),
+    "yolov3-tiny": (24, 8858734, 5.565, 416),
     "resnet18": (29, 11523496, 4.69, 256),
     "resnet34": (53, 21639080, 9.52, 256),
     "resnet50": (69, 22825896, 9.74, 256),
@@ -80,7 +84,8 @@ def test_every_bundled_cfg_builds_without_a_warning(name, capsys):
 def test_training_values(name):
     cfg = parser.read(f"cfg/{name}.cfg")
     o = parser.typed(cfg, cfg.net, NetOptions)
-    assert (o.batch, o.subdivisions, o.momentum, o.decay) == (64, 8, .9, .0005)
+    subdivisions = 16 if name in ("yolov3", "yolov3-voc", "yolov3-spp") else 8
+    assert (o.batch, o.subdivisions, o.momentum, o.decay) == (64, subdivisions, .9, .0005)
 
 
 @pytest.mark.parametrize("name, values", [
@@ -113,6 +118,19 @@ def test_heads(name, first, last, rescore, jitter):
     assert (o.anchors[0], o.anchors[-1], len(o.anchors)) == (first, last, 10)
     assert (o.rescore, o.jitter, o.softmax, o.bias_match, o.thresh, o.object_scale) == (rescore, jitter, 1, 1, .6, 5)
     assert (o.noobject_scale, o.class_scale, o.coord_scale, o.random) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("name, masks, grids", [
+    ("yolov3", [(6, 7, 8), (3, 4, 5), (0, 1, 2)], [19, 38, 76]),
+    ("yolov3-voc", [(6, 7, 8), (3, 4, 5), (0, 1, 2)], [13, 26, 52]),
+    ("yolov3-spp", [(6, 7, 8), (3, 4, 5), (0, 1, 2)], [19, 38, 76]), ("yolov3-tiny", [(3, 4, 5), (0, 1, 2)], [13, 26])])
+def test_heads_of_yolov3(name, masks, grids):
+    net = Network.from_cfg(f"cfg/{name}.cfg", initialise=False)
+    assert [head.options.mask for head in net.heads] == masks
+    assert [head.shape[0] for head in net.heads] == grids
+    o = net.head.options
+    assert (o.anchors[:2], o.anchors[-2:]) == (((10, 14), (344, 319)) if "tiny" in name else ((10, 13), (373, 326)))
+    assert (o.ignore_thresh, o.truth_thresh, o.random, o.jitter) == (.5 if "voc" in name else .7, 1, 1, .3)
 
 
 def test_yolov2_joins_fine_and_coarse_features():

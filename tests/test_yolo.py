@@ -41,8 +41,8 @@ def rows(truth):
 def test_golden_deltas():
     """Golden G7, computed by Darknet: a 2 x 2 grid in a network of 2 x 2 pixels, three anchors of which two are ours."""
     x = (((np.arange(56) * 7) % 11 - 5) * .1).reshape(1, 2, 7, 2, 2)
-    run = train(naive_region.our_order(x), [[1, 1], [2, 1], [.5, 1.2]], [1, 2], (2, 2), np.array([[[.3, .7, .25, .6, 1]]]), 2,
-                ignore_thresh=.2)
+    truth = np.array([[[.3, .7, .25, .6, 1]]])
+    run = train(naive_region.our_order(x), [[1, 1], [2, 1], [.5, 1.2]], [1, 2], (2, 2), truth, 2, ignore_thresh=.2)
     delta = naive_region.darknet_order(-run.grad, 2).ravel()
     expected = np.zeros(56)
     expected[16:20] = -.4255575, -.5986876, 0, -.4013124
@@ -71,7 +71,8 @@ def test_like_the_naive_counterpart(thresholds, shape, dtype):
     np.testing.assert_allclose(run.grad, naive_region.our_order(-delta), **close)
     np.testing.assert_allclose(run.cost, (delta ** 2).sum(axis=(1, 2, 3, 4)), rtol=1e-4)
     for image, oy, ox, a in np.ndindex(*run.boxes.shape[:4]):
-        np.testing.assert_allclose(run.boxes[image, oy, ox, a], naive.box(out, anchors, mask, size, image, a, oy, ox), rtol=1e-4)
+        expected = naive.box(out, anchors, mask, size, image, a, oy, ox)
+        np.testing.assert_allclose(run.boxes[image, oy, ox, a], expected, rtol=1e-4)
 
 
 @pytest.mark.plain
