@@ -52,7 +52,7 @@ def numbers_in_file(cfg):
             total += f * (1 + side ** 2 * before)
             before, side = f, 1
         elif section.name == "route":
-            before = sum(channels[i + int(n)] for n in section.get("layers").split(","))
+            before = sum(channels[n if n >= 0 else i + n] for n in map(int, section.get("layers").split(",")))
         elif section.name == "reorg":
             before *= int(section.get("stride")) ** 2
         channels.append(before)
