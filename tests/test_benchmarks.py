@@ -132,7 +132,7 @@ def test_absent_peers_are_told(scripts, monkeypatch):
     assert peer("ONNX Runtime").available() is None
     with pytest.raises(Absent, match="does not train"):
         contest.prepare(peer("OpenVINO"), Work("x", 32, "training", 1), type("Net", (), {
-            "head": type("Head", (), {"name": "softmax"}), "classes": 2}), None, 1)
+            "detects": False, "classes": 2}), None, 1)
 
 
 def test_engine_layers():
