@@ -56,7 +56,7 @@ def main(argv=None):
 
 
 def detectors():
-    """The bundled cfgs that end in [region] (list of str); of those with the same row of layers only the smallest."""
+    """The bundled detectors' cfgs (list of str); of those with the same row of layers only the smallest."""
     from minidarknet import parser
     cheapest = {}
     for name in paths.bundled():

@@ -9,7 +9,7 @@ A task owns a chunk of tiles and one block of filters: M (tiles x block) and U (
 core's second-level cache, one plane of U in the first. Slices of channels follow each other and add to M. The weights
 are transformed anew by every task, which is faster than fetching 36/9 times as many numbers from memory. V is made by
 the task itself, chunk by chunk in the cache, while there are few channels; else by all threads, for a wave of chunks at
-once, no more than the cache that they share holds, and all tasks read it there.
+once, small enough for the cache that they share, and all tasks read it there.
 """
 from typing import NamedTuple
 
@@ -32,7 +32,7 @@ NARROW = NARROW_NV * LANES
 DEPTH = 64                         # channels of a slice; half as many where there are few tiles, and the weights decide
 FEW_TILES = 64
 OWN_CACHE = 1600 * 1024            # bytes of V, U and M that may stay in a core's own cache
-WAVE = 8 << 20                     # bytes of V that are made for all tasks at once
+WAVE = 8 << 20                     # bytes of V that are made for all tasks at once: most shared caches hold them
 LEAST_TILES = 20                   # of a chunk, for V to be made by tasks
 MOST_TILES = 104                   # of a chunk: M alone
 TASKS_PER_THREAD = 1               # at least, for tasks to take several blocks
@@ -241,7 +241,7 @@ def group_blocks(blocks, taken, more):
 def chunks_of_wave(chunks, v_chunk, tasks):
     """How many of `chunks` chunks have their V, of v_chunk bytes each, made at once; each makes `tasks` tasks (ints).
 
-    As many as the shared cache holds, and enough to give every thread several tasks.
+    As many as WAVE bytes hold, at least one, and enough to give every thread several tasks.
     """
     enough = -(-TASKS_OF_WAVE * numba.get_num_threads() // tasks)
     return min(chunks, max(1, WAVE // v_chunk, enough))

@@ -3,10 +3,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minidarknet.activations import ACTIVATIONS, LATER_ACTIVATIONS, activation_code
-from minidarknet.layers.base import Layer, LayerOptions, Misfit, Param, Stored
-from minidarknet.layers.normalisation import CONVERGED, Normalisation
+from minidarknet.activations import ACTIVATIONS, LATER_ACTIVATIONS
+from minidarknet.layers.base import LayerOptions, Misfit, Stored
 from minidarknet.layers.weight import Weight
+from minidarknet.layers.weighted import Weighted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class ConvolutionalOptions(LayerOptions):
                      "flipped": (1,), "dilation": tuple(range(2, 64))}
 
 
-class Convolutional(Layer):
+class Convolutional(Weighted):
     """out[b,oy,ox,f] = act(norm(sum over ky,kx,c of x[b, oy*s+ky-p, ox*s+kx-p, c] * weight[ky,kx,c,f])).
 
     weight: (k, k, c / groups, f). norm is batch normalisation or the addition of bias (f,).
@@ -48,9 +48,6 @@ class Convolutional(Layer):
     def __init__(self, options, sources, ops, dtype=np.float32):
         super().__init__(options, sources, ops, dtype)
         self.pad = options.size // 2 if options.pad else options.padding
-        self.activation = activation_code(options.activation)
-        self.norm = None
-        self.z = None  # before normalisation, kept for the backward pass
 
     @property
     def margin(self):
@@ -81,11 +78,7 @@ class Convolutional(Layer):
         shape = (o.size, o.size, self.sources[0].shape[2] // o.groups, o.filters)
         self._weight = Weight(shape, self.dtype)
         self.grad_weight = np.zeros(shape, self.dtype)
-        if o.batch_normalize:
-            self.norm = Normalisation(o.filters, self.dtype)
-        else:
-            self.bias = np.zeros(o.filters, self.dtype)
-            self.grad_bias = np.zeros(o.filters, self.dtype)
+        self.make_norm(o.filters)
 
     def initialise(self, rng):
         """He's: normal with variance 2 / fan-in; bias 0, scale 1 (as the original Darknet; AlexeyAB's is uniform)."""
@@ -103,12 +96,6 @@ class Convolutional(Layer):
         self._weight.array[...] = values
 
     @property
-    def params(self):
-        rate = self.options.learning_rate
-        others = self.norm.params(rate) if self.norm else [Param("bias", self.bias, self.grad_bias, False, rate)]
-        return [*others, Param("weight", self.weight, self.grad_weight, True, rate)]
-
-    @property
     def stored(self):
         weight = Stored("weight", self.weight, "kkcf")
         if self.norm is None:
@@ -117,35 +104,9 @@ class Convolutional(Layer):
         return [Stored("bias", n.bias), Stored("scale", n.scale), Stored("rolling_mean", n.rolling_mean),
                 Stored("rolling_variance", n.rolling_variance), weight]
 
-    def loaded(self):
-        """Weights came from a file: their rolling statistics are to be trusted as they are."""
-        if self.norm:
-            self.norm.updates = CONVERGED
-
     def operations(self):
         oh, ow, f = self.shape
         return 2 * f * self.options.size ** 2 * self.sources[0].shape[2] // self.options.groups * oh * ow
-
-    def allocate(self, batch, train):
-        self.z = self.buffer("z", (batch, *self.shape)) if train and self.norm else None
-
-    def forward(self, run):
-        z = self.z if run.train and self.norm else self.out
-        self.convolve(z)
-        if self.norm:
-            self.norm.forward(self.ops, z, self.out, run)
-        else:
-            self.ops.bias_forward(self.out, self.bias)
-        self.ops.activation_forward(self.out, self.activation)
-
-    def backward(self, run):
-        grad = self.grad
-        self.ops.activation_backward(self.out, grad, self.activation)
-        if self.norm:
-            self.norm.backward(self.ops, self.z, grad, run)
-        else:
-            self.ops.bias_backward(grad, self.grad_bias)
-        self.backward_convolution(grad)
 
     def convolve(self, z):
         """Write the convolution of the source's out, without bias, to z (b, oh, ow, f)."""

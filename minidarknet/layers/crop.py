@@ -22,7 +22,7 @@ class CropOptions(LayerOptions):
 class Crop(Layer):
     """out = 2 * x - 1 of a window of crop_height x crop_width pixels, one for the whole batch; see kernels/crop.py.
 
-    Nothing is differentiated: it stands before the first layer with weights.
+    Nothing is differentiated: it is the first layer.
     """
 
     name = "crop"
@@ -30,6 +30,8 @@ class Crop(Layer):
 
     def out_shape(self, *shapes):
         (h, w, c), o = shapes[0], self.options
+        if self.sources[0].index >= 0:
+            raise Misfit("has no gradient and must be the first section behind [net]")
         for key, found, most in (("crop_height", o.crop_height, h), ("crop_width", o.crop_width, w)):
             if found > most:
                 raise Misfit(f"{key}={found} is more than the picture's {most} pixels", key)
@@ -46,5 +48,4 @@ class Crop(Layer):
         self.ops.crop_forward(self.sources[0].out, self.out, top, left, flip, not o.noadjust)
 
     def backward(self, run):
-        for _, source, _ in self.source_grads():
-            raise ValueError(f"[crop] has no gradient, but layer {source.index} before it has weights to train")
+        """Nothing: the picture wants no gradient."""
