@@ -1,5 +1,4 @@
 """The benchmarks run, in a short form and without the peers; where a peer is installed it must agree with us."""
-import importlib.util
 import json
 import os
 import subprocess
@@ -113,13 +112,10 @@ def agrees(name, work):
 
 
 def test_opencv_agrees(scripts, detector):
-    """OpenCV is in the test extra; the other peers are looked at by versus.py itself before it measures them."""
-    pytest.importorskip("cv2")
+    """This one and the next are in the test extra; versus.py itself looks at the others before it measures them."""
     agrees("OpenCV 4", detector)
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("onnxruntime") or not importlib.util.find_spec("onnx"),
-                    reason="ONNX Runtime is in the bench extra")
 def test_onnx_runtime_agrees(scripts, detector):
     agrees("ONNX Runtime", detector)
 
@@ -154,3 +150,34 @@ def test_sizes(scripts, tiny_cfg, monkeypatch):
         lines = list(sizes.by_size(str(tiny_cfg), kind, 1)) + list(sizes.by_batch(str(tiny_cfg), 64, kind, 1))
         assert len(lines) == 4 + 6 and lines[3].startswith("least share of the best: ")
         assert "batches from 2 to 3" in lines[-1]
+
+
+def test_parity_without_darknet(scripts, monkeypatch):
+    import parity
+    monkeypatch.setattr(parity, "LIBRARY", "no-such-library.so")
+    with pytest.raises(SystemExit, match="apt-get install darknet"):
+        parity.original()
+
+
+def test_parity_compares(scripts):
+    """With a stand-in for Darknet that gives its answer: what it is told, and how far away we are."""
+    import ctypes
+
+    import parity
+    net = parity.network("yolov3-tiny", np.random.default_rng(0))
+    x = np.random.default_rng(1).random((1, *net.input.shape), np.float32)
+    ours = net.predict(x)[-1].transpose(0, 3, 1, 2).ravel()
+    theirs = ours.copy()
+    theirs[7] += .25
+
+    class Library:
+        def load_network(self, cfg, weights, clear):
+            assert b"[yolo]" in open(cfg, "rb").read() and len(open(weights, "rb").read()) == 35434956
+            return 1
+
+        def network_predict(self, net, picture):
+            plane = np.ctypeslib.as_array(picture, (3, *x.shape[1:3]))
+            assert np.array_equal(plane, x[0].transpose(2, 0, 1))
+            return theirs.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+    largest, difference = parity.compare(Library(), net, x)
+    assert difference == pytest.approx(.25) and largest == np.abs(theirs).max()
