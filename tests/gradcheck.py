@@ -75,6 +75,25 @@ def check_gradient(loss, array, grad, name="gradient", tolerance=TOLERANCE, step
                 "look for elements that are never written, at borders and in the last group, block or channel.")
 
 
+def check_network(net, x, grad, names=("weight",), tolerance=1e-5):
+    """Check the gradients of all parameters with these names in all layers of `net`, and return the function checked.
+
+    net: Network in float64 on backend="kernels", its last layer without a loss of its own. x: its input. grad: dL/dout
+    of the last layer, random. Several layers deep rounding adds up, hence the tolerance.
+    """
+    def loss():
+        net.forward(x, train=True)
+        return np.sum(net.layers[-1].out * grad)
+
+    loss()
+    net.backward(grad)
+    for layer in net.layers:
+        for param in layer.params:
+            if param.name in names:
+                check_gradient(loss, param.value, param.grad, f"layer {layer.index} {param.name}", tolerance)
+    return loss
+
+
 def _explain(name, shape, element, claimed, numeric, worst, error, tolerance):
     """The message of a mismatch: where, how much, and the mistake that the pattern suggests."""
     where = tuple(int(i) for i in np.unravel_index(element, shape))

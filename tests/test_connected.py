@@ -4,7 +4,7 @@ import struct
 import numpy as np
 import pytest
 import small
-from gradcheck import check_gradient, check_rejected
+from gradcheck import check_network, check_rejected
 
 from minidarknet import Network, weights
 from minidarknet.errors import CfgError
@@ -16,7 +16,7 @@ filters=4
 size=3
 stride=2
 pad=1
-activation=linear
+activation=tanh
 [connected]
 output=7
 activation=tanh
@@ -42,18 +42,7 @@ def test_is_a_matrix_product_in_the_order_of_darknet(rng, backend):
 def test_gradients_numerically(rng, body):
     net = Network.from_string(small.HEAD + body, backend="kernels", dtype=np.float64)
     x, grad = rng.random((3, *net.input.shape)), rng.standard_normal((3, 1, 1, 5))
-
-    def loss():
-        net.forward(x, train=True)
-        return np.sum(net.layers[-1].out * grad)
-
-    loss()
-    net.backward(grad)
-    for layer in net.layers:
-        for param in layer.params:
-            if param.name == "bias" and layer.index == 0 and "batch_normalize" in body:
-                continue  # not through batch norm: tested in test_network_gradient.py
-            check_gradient(loss, param.value, param.grad, f"layer {layer.index} {param.name}", tolerance=1e-5)
+    loss = check_network(net, x, grad, ("weight", "bias", "scale"))
     weight = net.layers[1].params[-1]
     check_rejected(loss, weight.value, -weight.grad, weight.grad[..., ::-1], weight.grad[:, :, ::-1])
 
@@ -62,16 +51,7 @@ def test_two_readers_add_up(rng):
     """The picture's numbers go to a connected layer and, past it, to another one: both gradients arrive."""
     body = PLAIN.replace("[connected]\noutput=5", "[route]\nlayers=0\n[connected]\noutput=5")
     net = Network.from_string(small.HEAD + body + "[route]\nlayers=-1,1\n", backend="kernels", dtype=np.float64)
-    x, grad = rng.random((2, *net.input.shape)), rng.standard_normal((2, 1, 1, 12))
-
-    def loss():
-        net.forward(x, train=True)
-        return np.sum(net.layers[-1].out * grad)
-
-    loss()
-    net.backward(grad)
-    weight = net.layers[0].params[-1]
-    check_gradient(loss, weight.value, weight.grad, "shared source", tolerance=1e-5)
+    check_network(net, rng.random((2, *net.input.shape)), rng.standard_normal((2, 1, 1, 12)))
 
 
 @pytest.mark.parametrize("body", [PLAIN, NORMALISED], ids=["plain", "normalised"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import small
 from conftest import framed, margin_is_zero
-from gradcheck import check_gradient, check_rejected
+from gradcheck import check_gradient, check_network, check_rejected
 
 from minidarknet import Network
 from minidarknet.errors import CfgError
@@ -101,17 +101,7 @@ activation=linear
 def test_whole_network_numerically(rng):
     """Also a shortcut from the layer before itself: both of its sources are one, and its gradients add up."""
     net = Network.from_string(RESIDUAL, backend="kernels", dtype=np.float64)
-    x, grad = rng.random((2, *net.input.shape)), rng.standard_normal((2, 4, 4, 2))
-
-    def loss():
-        net.forward(x, train=True)
-        return np.sum(net.layers[-1].out * grad)
-
-    loss()
-    net.backward(grad)
-    for layer in net.layers[:2]:
-        weight = next(param for param in layer.params if param.name == "weight")
-        check_gradient(loss, weight.value, weight.grad, f"layer {layer.index}", tolerance=1e-5)
+    check_network(net, rng.random((2, *net.input.shape)), rng.standard_normal((2, 4, 4, 2)))
 
 
 def test_engine_agrees_with_kernels(rng):

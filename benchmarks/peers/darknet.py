@@ -18,7 +18,7 @@ class Command:
     def __init__(self, net, threads):
         self.folder = tempfile.TemporaryDirectory()
         path, self.seconds = Path(self.folder.name), None
-        detector = net.head.name == "region"
+        detector = net.detects
         self.words = ["darknet", *(("detector", "test") if detector else ("classifier", "predict")),
                       "x.data", "x.cfg", "x.weights", "x.png", *(("-out", "y") if detector else ())]
         self.environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "OMP_NUM_THREADS": str(threads)}

@@ -17,7 +17,7 @@ class Peer:
 
         def predict():
             out = net.predict(x)
-            return net.head.sources[0].out if net.head.name == "region" else out
+            return net.head.sources[0].out if net.detects else out
         return predict
 
     def training(self, net, x, truth, threads):
