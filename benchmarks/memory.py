@@ -5,6 +5,7 @@
     three more calls                  -> the highest point from here on: counted
 
 So weights, activations, working memory and compiled code count, and what only building or compiling needs does not.
+The same highest point without the subtraction is told, too: what the system shows of the process, libraries included.
 """
 import argparse
 import ctypes
@@ -40,7 +41,7 @@ def forget_highest():
 
 
 def peak(work, name, threads, seed):
-    """Megabytes; raises Absent."""
+    """Megabytes above the libraries, and of the whole process; raises Absent."""
     one = peer(name)
     if one.available() is None:
         raise Absent("not installed")
@@ -56,7 +57,8 @@ def peak(work, name, threads, seed):
         raise Absent("this system does not let the highest point be measured anew")
     for _ in range(CALLS):
         function()
-    return (occupied("VmHWM") - before) / 1e6
+    highest = occupied("VmHWM")
+    return (highest - before) / 1e6, highest / 1e6
 
 
 def children():
@@ -74,8 +76,10 @@ def main():
     args = parser.parse_args()
     os.environ["NUMBA_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(args.threads)
     try:
-        megabytes = peak(Work(*json.loads(args.work)), args.peer, args.threads, args.seed)
-        print(json.dumps({"mb": children() if args.peer == "Darknet" else megabytes}))
+        above, whole = peak(Work(*json.loads(args.work)), args.peer, args.threads, args.seed)
+        if args.peer == "Darknet":  # a program of its own
+            above = whole = children()
+        print(json.dumps({"mb": above, "process_mb": whole}))
     except Absent as reason:
         print(json.dumps({"note": str(reason)}))
 

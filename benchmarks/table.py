@@ -44,9 +44,13 @@ def memory(results):
     """Rows of the table of peak memory in MB, or [] where it was not measured."""
     results = [result for result in results if result.get("memory")]
     names = [name for name in NAMES if any("mb" in result["memory"].get(name, {}) for result in results)]
-    found = [[result["title"], *(f"{result['memory'][name]['mb']:.0f}" if "mb" in result["memory"].get(name, {}) else "-"
-                                 for name in names)] for result in results]
-    return [["peak memory, MB", *names], *found] if found else []
+    found = [[result["title"], *(megabytes(result["memory"].get(name, {})) for name in names)] for result in results]
+    return [["peak memory, MB (of the whole process)", *names], *found] if found else []
+
+
+def megabytes(told):
+    """ "142 (275)": what a peer takes above its libraries, and with them; "-" where it was not measured."""
+    return f"{told['mb']:.0f} ({told['process_mb']:.0f})" if "mb" in told else "-"
 
 
 def markdown(rows):

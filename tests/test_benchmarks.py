@@ -71,12 +71,13 @@ def test_the_table_of_several_peers(scripts, tmp_path):
              "PyTorch NCHW": {"version": "7", "ms": 2500.0}, "torch.compile": {"version": None, "note": "not installed"},
              "minidarknet": {"version": "1", "ms": 10.0}}
     result = {"title": "net 32, inference, batch 1", "threads": 2, "gflop": 3, "machine": machine, "peers": peers,
-              "memory": {"minidarknet": {"mb": 99.6}, "OpenVINO": {"note": "no"}}}
+              "memory": {"minidarknet": {"mb": 99.6, "process_mb": 201.2}, "OpenVINO": {"note": "no"}}}
     measured = {"date": "today", "repeats": 5, "width": "wide", "results": [result, {**result, "threads": 1}]}
     text = table.readme(measured)
     assert "| 2 threads | minidarknet | effective rate, share of the FMA peak | OpenVINO | PyTorch NCHW |" in text
     assert "| net 32, inference, batch 1 | 10.0 ms | 300 GFLOP/s, 75 % | 15.0 ms (1.50 x) | 2.50 s (250.00 x) |" in text
-    assert "| peak memory, MB | minidarknet |" in text and "| net 32, inference, batch 1 | 100 |" in text
+    assert "| peak memory, MB (of the whole process) | minidarknet |" in text \
+        and "| net 32, inference, batch 1 | 100 (201) |" in text
     assert "ONNX Runtime: differs by 1, not measured" in text and "PyTorch 7, OpenVINO 9" in text
     (tmp_path / "README.md").write_text("no marks")
     with pytest.raises(ValueError, match="needs one line"):
