@@ -20,6 +20,7 @@ COMMANDS = {  # name -> (module, what it does)
     "info": ("info", "print the table of a network's layers"),
     "check": ("check", "look for mistakes in a data set"),
     "bench": ("bench", "measure a network on this machine, layer by layer"),
+    "parity": ("parity", "compare a network with Darknet or OpenCV, layer by layer"),
     "cfg": ("show", "print a bundled cfg, to be edited"),
     "warmup": ("warmup", "compile ahead what networks need"),
 }

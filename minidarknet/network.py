@@ -245,7 +245,8 @@ class Network:
     def _plan_backward(self):
         """Decide once who takes part in the backward pass, who writes each gradient first, and the margins.
 
-        The last reader of a layer comes first in the backward pass: it overwrites the gradient, the others add to it.
+        The last reader of a layer comes first in the backward pass: it overwrites the gradient, the others add to it,
+        except that in strict mode some overwrite always, as they do in Darknet.
         """
         stops = [layer.index for layer in self.layers if layer.options.stopbackward]
         frozen = max(stops, default=-1)
@@ -260,7 +261,7 @@ class Network:
                 source.out_margin = max(source.out_margin, layer.margin)
                 if layer.active:
                     useful.add(source)
-                    layer.accumulate[i] = source in written
+                    layer.accumulate[i] = source in written and not (self.strict and layer.overwrites)
                     written.add(source)
 
     def _forward(self, x, run):

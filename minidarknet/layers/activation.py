@@ -20,6 +20,7 @@ class Activation(Layer):
 
     name = "activation"
     Options = ActivationOptions
+    overwrites = True
 
     def __init__(self, options, sources, ops, *args):
         super().__init__(options, sources, ops, *args)

@@ -126,6 +126,7 @@ class Layer:
     grad_margin = 0        # zero pixels this layer needs around its own `grad`
     trains_from_truth = False  # True for heads: with a truth, forward adds to run.loss
     detects = False        # True for heads that find boxes (detector.py)
+    overwrites = False     # True: Darknet's CPU build writes its source's gradient over what later readers put there
 
     def __init__(self, options, sources, ops, dtype=np.float32):
         self.options, self.sources, self.ops, self.dtype = options, sources, ops, np.dtype(dtype)

@@ -10,6 +10,7 @@ class Batchnorm(Layer):
     """out = scale * (x - mean) / sqrt(variance + 1e-5) + bias, per channel of x (b, h, w, c)."""
 
     name = "batchnorm"
+    overwrites = True
 
     def build(self):
         self.norm = Normalisation(self.shape[2], self.dtype)

@@ -54,6 +54,11 @@ class Convolutional(Weighted):
         return self.pad
 
     @property
+    def overwrites(self):
+        """Darknet multiplies matrices of size 1 straight into the gradient; larger ones take a detour that adds to it."""
+        return self.options.size == 1
+
+    @property
     def grad_margin(self):
         return max(self.options.size - 1 - self.pad, 0)
 

@@ -22,6 +22,7 @@ class Reorg(Layer):
 
     name = "reorg"
     Options = ReorgOptions
+    overwrites = True
 
     def window(self):
         return (1, 1) if self.options.reverse else (self.options.stride, self.options.stride)
