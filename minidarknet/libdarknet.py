@@ -96,11 +96,11 @@ def _opened(path):
     """The library as ctypes sees it. Raises UsageError where it is not."""
     for place in (path,) if path else PLACES:
         try:
-            return ctypes.CDLL(str(place))
+            return ctypes.CDLL(os.path.abspath(place) if os.path.exists(place) else str(place))
         except OSError as problem:
             reason = problem
     if path:
-        raise UsageError(f"{path}: cannot be loaded: {reason}")
+        raise UsageError(f"{path}: cannot be loaded as Darknet's library: {reason}")
     raise UsageError("Darknet's library is not here: install Debian's package (apt-get install darknet), or tell where "
                      "libdarknet.so lies with --library PATH")
 
@@ -119,7 +119,7 @@ def in_child(cfg, weights, x, layers=0, path=None):
     """
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder) / "x.npy", np.asarray(x, np.float32))
-        job = {"path": path and str(path), "cfg": os.path.abspath(cfg), "weights": os.path.abspath(weights), "layers": layers}
+        job = {"path": path and str(path), "cfg": str(cfg), "weights": str(weights), "layers": layers}
         (Path(folder) / "job.json").write_text(json.dumps(job))
         search = os.pathsep.join((str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")))
         done = subprocess.run([sys.executable, "-m", __name__, folder], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

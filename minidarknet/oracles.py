@@ -43,7 +43,7 @@ def outputs(net, x):
     """What `net` itself gives for x (c, h, w): a dict as above. net: built with fused=False, or some are missing."""
     net.predict(np.ascontiguousarray(x.transpose(1, 2, 0))[None])
     found = {"x": x}
-    for layer in net.layers:
+    for layer in _telling(net):
         if layer.out is not None:
             found[f"layer_{layer.index}"] = np.ascontiguousarray(layer.out[0].transpose(2, 0, 1))
         if layer.detects:
@@ -56,9 +56,14 @@ def outputs(net, x):
 def compare(ours, theirs):
     """Two dicts as above -> Difference of what both have, by key, the network's input apart.
 
-    A number that is infinite or none at all equals its like. Raises DataError where sizes differ.
+    A number that is infinite or none at all equals its like. Raises DataError where theirs has what ours has not, or has
+    it in another size.
     """
-    found = {}
+    found, strange = {}, [key for key in theirs if key not in ours]
+    if strange:
+        layers = sum(key.startswith("layer_") for key in ours)
+        raise DataError(f"the oracle tells of {', '.join(strange)}; expected y, or layer_0 to layer_{layers - 1}, of this "
+                        "network")
     for key in (key for key in ours if key != "x" and key in theirs):
         mine, other = (array[key].astype(np.float64).ravel() for array in (ours, theirs))
         if mine.size != other.size:
@@ -78,7 +83,8 @@ def from_file(path):
         with np.load(path, allow_pickle=False) as file:
             found = {key: file[key] for key in file.files}
     except OSError as problem:
-        raise DataError(f"{path}: {problem.strerror or problem}") from None
+        raise DataError(f"{path}: {problem.strerror or problem}; expected an .npz file (or the word darknet or opencv)"
+                        ) from None
     except Exception as problem:  # NumPy and zipfile have many words for a broken file
         raise DataError(f"{path}: is no .npz file of numbers ({problem})") from None
     strange = [key for key, array in found.items() if array.dtype.kind not in "fiu"]
@@ -110,8 +116,8 @@ def darknet(net, x, file=None, library=None):
     with _files(net, file) as (cfg, file):
         found = libdarknet.in_child(cfg, file, x, len(net.layers), library)
         found[f"layer_{net.head.index}"] = found["y"]
-        for layer in net.layers:
-            if f"layer_{layer.index}" not in found and layer.name != "cost":
+        for layer in _telling(net):
+            if f"layer_{layer.index}" not in found:
                 cfg.write_text(_cut(net.cfg, layer.index + 1))
                 found[f"layer_{layer.index}"] = libdarknet.in_child(cfg, file, x, 0, library)["y"]
     return found
@@ -139,8 +145,13 @@ def opencv(net, x, file=None):
         outs = other.forward(names)
     except cv2.error as problem:
         raise MinidarknetError(f"OpenCV {cv2.__version__} refuses this network: {problem.err}") from None
-    return {f"boxes_{layer.index}" if layer.detects else f"layer_{layer.index}": out[:, :5] if layer.detects else out
-            for layer, out in zip(net.layers, outs)}
+    return {f"boxes_{layer.index}" if layer.detects else f"layer_{layer.index}":
+            outs[layer.index][:, :5] if layer.detects else outs[layer.index] for layer in _telling(net)}
+
+
+def _telling(net):
+    """The layers whose outputs mean something in prediction: all but [cost], which knows how far away a truth is."""
+    return [layer for layer in net.layers if layer.name != "cost"]
 
 
 def _last_steps(names, net):

@@ -20,13 +20,13 @@ def arguments():
     p.add_argument("cfg", metavar="CFG", help="a cfg file, or the name of a bundled one")
     p.add_argument("weights", metavar="WEIGHTS", nargs="?", help="a .weights file, or FILE:N for its first N layers "
                                                                  "(default: numbers drawn at random)")
-    p.add_argument("--oracle", metavar="WHO", help="darknet: its library; opencv: OpenCV 4; or an .npz file with x (c, h, w) "
-                                                   "and y, or layer_0, layer_1, ..., in Darknet's order")
+    p.add_argument("--oracle", metavar="WHO", help="darknet: its library; opencv: OpenCV 4; or an .npz file with x "
+                                                   "(c, h, w), and y or layer_0, layer_1, ..., in Darknet's order")
     shown = p.add_mutually_exclusive_group()
     shown.add_argument("--image", metavar="FILE", help="the picture to show it (default: noise)")
     shown.add_argument("--seed", type=cli.natural, metavar="N", help="of the noise, and of weights drawn (default: 0)")
-    p.add_argument("--tolerance", type=float, metavar="SHARE", help="of a layer's largest number, that a number may differ "
-                                                                    "by (default: 1e-4, for opencv 1e-3)")
+    p.add_argument("--tolerance", type=cli.fraction, metavar="SHARE", help="of a layer's largest number that a number may "
+                                                                           "differ by (default: 1e-4, for opencv 1e-3)")
     p.add_argument("--library", metavar="PATH", help="Darknet's libdarknet.so (default: where Debian's package has it)")
     p.add_argument("--save", type=cli.output, metavar="FILE", help="write what we compute to an .npz file, to be the "
                                                                    "--oracle of another machine")
@@ -48,6 +48,8 @@ def main(argv=None):
     told = oracles.from_file(args.oracle) if args.oracle not in (None, "darknet", "opencv") else None
     if told and (args.image or args.seed is not None):
         raise UsageError(f"--image and --seed choose the input, but {args.oracle} brings its own")
+    if args.library and args.oracle != "darknet":
+        raise UsageError("--library is for --oracle darknet")
     cli.use_threads(args.threads)
     net = load(args)
     x = told["x"].astype(np.float32) if told else picture(net, args.image, args.seed or 0)
