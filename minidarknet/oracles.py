@@ -9,8 +9,9 @@ Darknet's. The keys of such a dict, and of the .npz files it is kept in:
                 fractions of the network's input
     y           what the network gives: layer_N of the last layer that is not [cost]
 
-A file needs x and one of the others. `compare` takes from an oracle what it has.
+A file needs x and one of the others, and may hold more. `compare` takes from an oracle what it has.
 """
+import re
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from minidarknet import libdarknet, parser, weights
 from minidarknet.errors import DataError, MinidarknetError, UsageError
 from minidarknet.files import replacing
 
+KEY = re.compile(r"x|y|(layer|boxes)_\d+")
 # OpenCV makes several steps of one section: one with a name of its own, then such as begin with these words.
 FOLLOWING = {"bn", "adjust", "yolo", "detection", "leaky", "relu", "relu6", "logistic", "tanh", "elu", "swish", "mish"}
 
@@ -81,7 +83,7 @@ def from_file(path):
     """The dict in the .npz file `path`. Raises DataError."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            found = {key: file[key] for key in file.files}
+            found = {key: file[key] for key in file.files if KEY.fullmatch(key)}
     except OSError as problem:
         raise DataError(f"{path}: {problem.strerror or problem}; expected an .npz file (or the word darknet or opencv)"
                         ) from None
