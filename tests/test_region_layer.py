@@ -143,3 +143,12 @@ def test_layer_says_which_anchors_fit():
 def test_options_default_to_darknets():
     options = dataclasses.asdict(RegionOptions(num=2))
     assert options["anchors"] == (.5,) * 4 and options["thresh"] == .5 and options["classes"] == 20
+
+
+def test_strict_mode_heeds_as_many_objects_as_darknet_has_room_for():
+    x, anchors, truth = random_case(9, t=34)
+    layer, losses = layer_for(x, **options_for(anchors)), []
+    for strict, rows_given in ((True, 34), (True, 30), (False, 30), (False, 34)):
+        layer.forward(run := Run(train=True, truth=truth[:, :rows_given], strict=strict, seen=99999))
+        losses.append(run.loss)
+    assert losses[0] == losses[1] == losses[2] != losses[3]

@@ -5,6 +5,8 @@ import pytest
 from conftest import framed, margin_is_zero
 from gradcheck import check_gradient, check_rejected
 
+from minidarknet import Network
+from minidarknet.errors import CfgError
 from minidarknet.kernels import reorg_backward, reorg_forward
 
 # b, h, w, c, stride, reverse
@@ -83,3 +85,37 @@ def test_float32_in_frames_and_threads(rng, same_bits):
     reorg_backward(out, grad_x, 2, 0, False)
     assert (grad_x == x).all() and margin_is_zero(grad_x)
     same_bits(lambda: [forward(x, 2, 0), forward(x, 2, 1), backward(forward(x, 2, 0), x, 2, 0)])
+
+
+LAYER = "[net]\nwidth=6\nheight=4\nchannels=8\n[convolutional]\nfilters=8\nactivation=linear\n[reorg]\n"
+
+
+def planes(x):
+    return x.transpose(0, 3, 1, 2).reshape(len(x), -1)
+
+
+@pytest.mark.parametrize("keys, shape, expected", [
+    ("stride=2", (2, 3, 32), lambda x: planes(naive.reorg(x, 2, 0))),
+    ("flatten=1", (4, 6, 8), lambda x: x.reshape(len(x), -1)),
+    ("flatten=1\nstride=2", (2, 3, 32), lambda x: x.reshape(len(x), -1)),
+    ("flatten=1\nreverse=1", (4, 6, 8), lambda x: planes(planes(x).reshape(x.shape))),
+    ("flatten=1\nreverse=1\nstride=2", (8, 12, 2), lambda x: planes(planes(x).reshape(x.shape))),
+    ("extra=5", (1, 1, 197), lambda x: np.hstack((planes(x), np.zeros((len(x), 5)))))])
+@pytest.mark.parametrize("twice", [False, True])
+def test_layer(rng, keys, shape, expected, twice):
+    """Values on Darknet's planes, and the gradient as the transpose: <A x, y> = <x, A' y>, added up for two readers."""
+    net = Network.from_string(LAYER + keys + ("\n[route]\nlayers=0\n[reorg]\n" + keys + "\n[route]\nlayers=1,3") * twice,
+                              backend="kernels", dtype=np.float64)
+    x = rng.standard_normal((3, 4, 6, 8))
+    net.forward(x, train=True)
+    conv, reorg = net.layers[:2]
+    assert reorg.shape == shape
+    np.testing.assert_array_equal(planes(reorg.out), expected(conv.out))
+    grad = rng.standard_normal(net.layers[-1].out.shape)
+    net.backward(grad)
+    assert np.vdot(conv.grad, conv.out) == pytest.approx(np.vdot(grad, net.layers[-1].out), rel=1e-12)
+
+
+def test_extra_stands_alone():
+    with pytest.raises(CfgError, match="extra=3 appends zeros and does nothing else"):
+        Network.from_string(LAYER + "extra=3\nflatten=1")

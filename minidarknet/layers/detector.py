@@ -14,6 +14,7 @@ class Detector(Layer):
 
     trains_from_truth = True
     detects = True
+    darknet_truths = None  # objects of a picture that Darknet has room for, whatever `max` says; strict mode heeds no more
 
     @property
     def per_cell(self):
@@ -56,7 +57,7 @@ class Detector(Layer):
     def forward(self, run):
         self.activate(self.sources[0].out, self.out)
         if run.truth is not None:
-            self._train(run, self._checked(run.truth))
+            self._train(run, self._checked(run.truth[:, :self.darknet_truths] if run.strict else run.truth))
 
     def _train(self, run, truth):
         b, (h, w, c), n = len(truth), self.shape, self.per_cell

@@ -48,6 +48,7 @@ class Region(Detector):
 
     name = "region"
     Options = RegionOptions
+    darknet_truths = 30
 
     def out_shape(self, *shapes):
         o = self.options

@@ -46,6 +46,7 @@ class Yolo(Detector):
 
     name = "yolo"
     Options = YoloOptions
+    darknet_truths = 90
 
     def out_shape(self, *shapes):
         o = self.options

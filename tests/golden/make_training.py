@@ -19,7 +19,7 @@ from minidarknet.libdarknet import Libdarknet
 from minidarknet.parity import draw
 
 HERE = Path(__file__).parent / "training"
-UPDATES, HEADER, YOLO_ROWS = 10, 20, 90
+UPDATES, HEADER = 10, 20
 
 
 def drawn_truth(net, pictures, rng):
@@ -37,11 +37,11 @@ def drawn_truth(net, pictures, rng):
     return rng.normal(0, 1, (pictures, count)).astype(np.float32)
 
 
-def darknets(truth):
+def darknets(net, truth):
     """The truth as Darknet reads it, flat: boxes are followed by rows of zeros."""
     if truth.ndim == 2:
         return truth
-    rows = np.zeros((len(truth), YOLO_ROWS, 5), np.float32)
+    rows = np.zeros((len(truth), net.head.darknet_truths, 5), np.float32)
     rows[:, :truth.shape[1]] = truth
     return rows.reshape(len(truth), -1)
 
@@ -78,7 +78,7 @@ def main(names):
             for parts in (1, 2):
                 x = found["x"].astype(np.float32) / 255
                 found[f"cost_{parts}"], found[f"final_{parts}"] = trained(
-                    parser.override(cfg, {"net.subdivisions": parts}), initial, x, darknets(found["truth"]))
+                    parser.override(cfg, {"net.subdivisions": parts}), initial, x, darknets(net, found["truth"]))
         np.savez_compressed(path.with_suffix(".npz"), **found)
         print(path.stem, found["cost_1"], found["cost_2"], len(found["initial"]), path.with_suffix(".npz").stat().st_size)
 
