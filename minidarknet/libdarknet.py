@@ -23,6 +23,7 @@ from minidarknet.errors import MinidarknetError, UsageError
 
 PLACES = ("/usr/lib/darknet/libdarknet.so", "libdarknet.so")  # Debian's, then wherever the system looks for libraries
 LAST_WORDS = 5  # lines of what it printed before it died
+COMPLAINTS = ("Couldn't find", "Unused field", "not recognized")  # it goes on nevertheless, with another network
 FLOATS = ctypes.POINTER(ctypes.c_float)
 
 
@@ -115,7 +116,8 @@ def _matrix(array):
 def in_child(cfg, weights, x, layers=0, path=None):
     """What Libdarknet.predict gives, from a process of its own. cfg, weights: paths; path: of the library.
 
-    Raises UsageError where the library cannot be loaded, MinidarknetError where Darknet ended the process.
+    What it does not know of the cfg it says on stderr. Raises UsageError where the library cannot be loaded,
+    MinidarknetError where Darknet ended the process.
     """
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder) / "x.npy", np.asarray(x, np.float32))
@@ -130,6 +132,8 @@ def in_child(cfg, weights, x, layers=0, path=None):
         if done.returncode:
             raise MinidarknetError(f"Darknet ended ({_ending(done.returncode)}) on this network; its last words:\n  "
                                    + "\n  ".join(words[-LAST_WORDS:] or ["(none)"]))
+        for line in dict.fromkeys(line for line in words if any(complaint in line for complaint in COMPLAINTS)):
+            print(f"darknet: {line}", file=sys.stderr)
         with np.load(Path(folder) / "out.npz") as file:
             return dict(file)
 

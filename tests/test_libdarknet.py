@@ -96,6 +96,18 @@ def test_its_death_does_not_take_us_along(end, told, tmp_path, monkeypatch):
         libdarknet.in_child(*FILES, np.zeros((3, 32, 48)))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows runs no scripts")
+def test_what_it_does_not_know_is_told(tmp_path, monkeypatch, capsys):
+    """Darknet takes relu for an activation that it does not know, says so, and goes on."""
+    script = tmp_path / "python"
+    script.write_text(f"#!{sys.executable}\nimport sys, numpy\nnumpy.savez(sys.argv[3] + '/out.npz', y=numpy.ones(2))\n"
+                      "print(\"layer filters\\nCouldn't find activation function mish, going with ReLU\\n\" * 2)\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    assert libdarknet.in_child(*FILES, np.zeros((3, 32, 48)))["y"].tolist() == [1, 1]
+    assert capsys.readouterr().err == "darknet: Couldn't find activation function mish, going with ReLU\n"
+
+
 @pytest.mark.skipif(not Path(libdarknet.PLACES[0]).exists(), reason="needs Debian's package darknet")
 def test_the_real_one(tmp_path):
     with np.load(GOLDEN / "residual.npz") as file:
