@@ -19,6 +19,7 @@ COMMANDS = {  # name -> (module, what it does)
     "evaluate": ("evaluate", "score weights on a data set: AP per class and mAP"),
     "info": ("info", "print the table of a network's layers"),
     "check": ("check", "look for mistakes in a data set"),
+    "crops": ("crops", "cut the objects of a data set out, for a classifier"),
     "bench": ("bench", "measure a network on this machine, layer by layer"),
     "cfg": ("show", "print a bundled cfg, to be edited"),
     "warmup": ("warmup", "compile ahead what networks need"),
