@@ -35,6 +35,6 @@ def short(options, seconds):
         subdivisions //= 2
     updates = max(int(mini_batches / subdivisions), 10)
     return {"net.batch": mini * subdivisions, "net.subdivisions": subdivisions, "net.max_batches": updates,
-            "net.width": width, "net.height": height, "region.random": 0,
+            "net.width": width, "net.height": height,
             "net.learning_rate": max(options.learning_rate, SHORT_RATE), "net.burn_in": min(options.burn_in, updates // 10),
             "net.policy": "poly", "net.power": 1.5}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minidarknet.data import pictures
-from minidarknet.data.augment import Augmentation, augment
+from minidarknet.data.augment import Augmentation
 from minidarknet.data.draws import ORDER, PICTURE, REPLACEMENT, stream
 from minidarknet.data.example import Problem
 from minidarknet.data.prefetch import Prefetch
@@ -19,8 +19,8 @@ WORKERS = 2          # threads, if nothing else is asked for
 
 class Batch(NamedTuple):
     """One mini-batch. x: (b, h, w, 3) float32 in 0..1. truth: (b, t, 5) float32, rows x y w h class in fractions,
-    zero rows after the last object. ids: list of the pictures' ids. step: the update it belongs to, from 0.
-    index: which mini-batch of that update, from 0."""
+    zero rows after the last object; for classifiers (b, classes) float32, 1 for the class. ids: list of the pictures'
+    ids. step: the update it belongs to, from 0. index: which mini-batch of that update, from 0."""
 
     x: np.ndarray
     truth: np.ndarray
@@ -113,15 +113,10 @@ class _Maker:
                 return None
             place = (step * self.subdivisions + index) * self.batch + n
             example, picture = self._read(place)
-            easy = ~example.difficult
-            x[n], truth = augment(picture, example.boxes[easy], example.classes[easy], (width, height), self.options,
-                                  stream(self.seed, PICTURE, place))
+            x[n], truth = self.options.vary(picture, example, (width, height), stream(self.seed, PICTURE, place))
             truths.append(truth)
             ids.append(example.id)
-        truth = np.zeros((self.batch, max(1, *map(len, truths)), 5), np.float32)
-        for row, own in zip(truth, truths):
-            row[:len(own)] = own
-        return Batch(x, truth, ids, step, index)
+        return Batch(x, self.options.batch_truth(truths), ids, step, index)
 
 
 class Loader:
@@ -133,8 +128,8 @@ class Loader:
     another (always the same), and noted once in `problems`.
 
     dataset: Dataset (or anything with `examples`). batch: pictures per mini-batch. seed: int. first_step: updates made
-    before (0 at the start). size_of_step: function step -> (w, h). augmentation: Augmentation, or None for its
-    defaults. workers: threads.
+    before (0 at the start). size_of_step: function step -> (w, h). augmentation: Augmentation, or ClassAugmentation for
+    classes of whole pictures, or None for Augmentation's defaults. workers: threads.
     mode: "letterbox" or "stretch", or None: as the augmentation says. subdivisions: mini-batches per update. problems:
     list to append Problems to. cache: bytes of memory for decoded pictures. `waited`: seconds next() had to wait.
     next() raises DataError when no picture at all can be read.
