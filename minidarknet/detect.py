@@ -12,11 +12,13 @@ from minidarknet.accuracy import top_k
 from minidarknet.errors import DataError, UsageError
 from minidarknet.files import replacing
 from minidarknet.names import read_names
+from minidarknet.paths import resolve
 from minidarknet.weights import parse_argument
 
 TOP = 5     # classes named for a classifier
 OUT = "runs/detect"
 ASK = "-"   # instead of a path: ask for one
+STYLES = ("line", "darknet", "boxes")
 LARGEST_JPEG = 65500  # pixels on a side
 SHOWN = 20  # detections named on the screen; the files hold all
 
@@ -36,6 +38,8 @@ def arguments():
     p.add_argument("--json", type=cli.output, metavar="FILE", help="write the detections there too")
     p.add_argument("--picture", type=cli.output, metavar="FILE", help="write the annotated picture there too, of several "
                                                                       "the last")
+    p.add_argument("--style", choices=STYLES, default="line", help="stdout: a line for each picture (default), Darknet's "
+                                                                   "lines, or these with the boxes in pixels")
     p.add_argument("--top", type=cli.positive, default=TOP, metavar="K",
                    help=f"classifiers: so many guesses (default: {TOP})")
     add_network_options(p)
@@ -76,7 +80,7 @@ def load_network(args, resize="letterbox"):
     net = Network.from_cfg(args.cfg, weights=args.weights, overrides=cli.overrides(args), **cli.modes(args))
     if args.names:
         try:
-            net.names = read_names(args.names)
+            net.names = read_names(resolve(args.names))
         except OSError as error:
             raise UsageError(f"--names {args.names}: {error.strerror}") from None
     if net.names and len(net.names) != net.classes:
@@ -124,7 +128,7 @@ def main(argv=None):
                 print(f"error: {error}", file=sys.stderr)
             continue
         records.append({"image": str(path), **record})
-        print(f"{path}: {line} ({(time.monotonic() - began) * 1000:.0f} ms)", flush=True)
+        print(told(path, line, record, time.monotonic() - began, args.style), flush=True)
     for target in {str(folder / "detections.json"), args.json or str(folder / "detections.json")}:
         runs.write_text(target, json.dumps(records, indent=1) + "\n")
     if args.picture and not net.detects:
@@ -133,6 +137,22 @@ def main(argv=None):
     for failure in () if asking else missing:
         print(f"error: {failure}", file=sys.stderr)
     return DataError.exit_code if missing else 0
+
+
+def told(path, line, record, seconds, style):
+    """What is printed of one picture (str): `line`, or the record's findings as Darknet prints them.
+
+    Darknet: src/image.c, draw_detections; examples/classifier.c, predict_classifier; boxes as AlexeyAB's -ext_output.
+    """
+    if style == "line":
+        return f"{path}: {line} ({seconds * 1000:.0f} ms)"
+    lines = [f"{path}: Predicted in {seconds:.6f} seconds."]
+    lines += [f"{c['confidence'] * 100:5.2f}%: {c['class']}" for c in record.get("classes", ())]
+    for one in record.get("detections", ()):
+        left, top, right, bottom = one["xyxy"]
+        where = f"\t(left_x: {left:4.0f}   top_y: {top:4.0f}   width: {right - left:4.0f}   height: {bottom - top:4.0f})"
+        lines.append(f"{one['class']}: {one['confidence'] * 100:.0f}%" + (where if style == "boxes" else ""))
+    return "\n".join(lines)
 
 
 def asked(missing):

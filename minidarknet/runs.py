@@ -27,10 +27,10 @@ COMMON = ("step", "images", "loss", "darknet_cost", "learning_rate", "images_per
 class RunFolder:
     """A folder on disk and the names of what is in it. Every file is replaced as a whole, metrics.csv grows by rows.
 
-    columns: of metrics.csv, tuple of str.
+    columns: of metrics.csv, tuple of str. copy: another file for the last weights, or None.
     """
 
-    columns = COMMON
+    columns, copy = COMMON, None
 
     def __init__(self, path):
         self.path = Path(path)

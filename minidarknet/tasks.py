@@ -31,6 +31,7 @@ class Detection:
     resize = "letterbox"        # how pictures are fitted if nothing else is asked for
     scores, shown, axis = ("map_voc07",), "mAP", "validation mAP\nVOC07, IoU 0.5"
     columns = (*COMMON, *scores, "avg_iou", "class", "obj", "no_obj", "recall", "objects")
+    final = "_final.weights"    # how Darknet names the weights at the end, behind the cfg's name
     legend = COMMON_LEGEND + """\
   map_voc07      mean average precision on the validation set: 0 useless, 1 perfect
   avg_iou        overlap of the responsible boxes with their objects: above .6 is good
@@ -97,6 +98,7 @@ class Classification:
     resize = "crop"
     scores, shown, axis = ("top1", "topk"), "top-1", "validation accuracy\ntop-1 and top-5"
     columns = (*COMMON, *scores, "train_top1")
+    final = ".weights"
     legend = COMMON_LEGEND + """\
   top1, topk     share of the validation pictures whose class is the first guess, or among the first 5: toward 1
   train_top1     the same as top1 for the varied pictures of the update"""

@@ -3,16 +3,13 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
 from minidarknet import cli, parser, runs, schedule, weights
 from minidarknet.errors import CfgError, DataError, UsageError
 from minidarknet.netoptions import NetOptions
 from minidarknet.tasks import task_of
 
-MULTISCALE_COST = 1.25  # mean area of the sizes 320, 352, ..., 608 over that of 416
-
-FREE = ("max_batches", "minutes", "threads", "no_fuse", "workers", "resume", "debug", "out", "explain_log")  # on resume
+FREE = ("max_batches", "minutes", "threads", "no_fuse", "workers", "resume", "debug", "out", "explain_log",
+        "backup")  # on resume
 
 
 def arguments():
@@ -30,6 +27,8 @@ def arguments():
     p.add_argument("--keep-seen", action="store_true",
                    help="count on from the pictures that the --weights were trained on, as Darknet does without -clear")
     p.add_argument("--out", metavar="DIR", help="run folder (default: runs/train/NAME, NAME-2, ...)")
+    p.add_argument("--backup", type=cli.folder, metavar="DIR", help="write the weights there as well, under the names that "
+                                                                    "Darknet gives them")
     cli.add_set(p)
     p.add_argument("--max-batches", type=cli.positive, metavar="N", help="stop after N updates, counted from the start")
     p.add_argument("--minutes", type=float, metavar="M", help="stop after M minutes, the last validation included")
@@ -95,11 +94,11 @@ class Session:
             raise CfgError(f"{cfg.path}: no layer has a loss, so there is nothing to learn from; expected a [region], "
                            "[yolo], [softmax] or [cost] section at the end")
         self.augmentation = self._augmentation(net)
-        seconds = self._measure(net)
+        seconds = schedule.measure(net, self.task.some_truth)
         if self._wants_short_schedule():
             cfg = self._shorten(cfg, net, seconds)
             net = self._network(cfg)
-            seconds = self._measure(net)
+            seconds = schedule.measure(net, self.task.some_truth)
         if not self.args.resume:
             self.folder = runs.claim_new(self.args.out, Path(self.args.cfg).stem)
         self._announce(net, seconds)
@@ -173,29 +172,6 @@ class Session:
         net.names, net.resize_mode = self.training.names, self.resize
         return net
 
-    def _measure(self, net):
-        """Seconds for one mini-batch, measured on noise; compiles the kernels. The network is left as it was."""
-        o = net.options
-        x = np.random.default_rng(0).random((o.batch // o.subdivisions, *net.input.shape), np.float32)
-        truth = self.task.some_truth(net, len(x))
-        kept = [(array, array.copy()) for layer in net.layers if getattr(layer, "norm", None)
-                for array in (layer.norm.rolling_mean, layer.norm.rolling_variance)]
-        updates = [(layer.norm, layer.norm.updates) for layer in net.layers if getattr(layer, "norm", None)]
-        seen, times = net.seen, []
-        for _ in range(2):
-            began = time.monotonic()
-            net.forward(x, truth, train=True)
-            net.backward()
-            times.append(time.monotonic() - began)
-        for array, copy in kept:
-            array[...] = copy
-        for norm, count in updates:
-            norm.updates = count
-        for param in net.params:
-            param.grad[...] = 0
-        net.seen = seen
-        return times[-1]
-
     def _multiscale(self, net):
         """(stride, scales) as the task says, or None."""
         return None if self.args.no_multiscale or self.args.overfit else self.task.multiscale(net)
@@ -215,9 +191,9 @@ class Session:
         changes = schedule.short(net.options, seconds)
         if changes:
             changes |= self.task.one_size(net)
-            say(f"short schedule: the cfg's own {net.options.max_batches} updates would take "
-                f"{duration(net.options.max_batches * net.options.subdivisions * seconds)}. On the sample set, without "
-                f"--max-batches and --minutes, it is scaled down to {changes['net.max_batches']} updates of "
+            whole = schedule.duration(net.options.max_batches * net.options.subdivisions * seconds)
+            say(f"short schedule: the cfg's own {net.options.max_batches} updates would take {whole}. On the sample set, "
+                f"without --max-batches and --minutes, it is scaled down to {changes['net.max_batches']} updates of "
                 f"{changes['net.batch']} pictures at {changes['net.width']} x {changes['net.height']} pixels, at most "
                 f"{schedule.SHORT_MINUTES} minutes")
         return parser.override(cfg, changes)
@@ -226,7 +202,7 @@ class Session:
         o, a = net.options, self.args
         count = sum(param.value.size for param in net.params)
         w, h = net.input.shape[1::-1]
-        per_update = seconds * o.subdivisions * (MULTISCALE_COST if self._multiscale(net) else 1)
+        per_update = seconds * o.subdivisions * (schedule.MULTISCALE_COST if self._multiscale(net) else 1)
         limits = [m for m in (a.max_batches, o.max_batches) if m]
         total = min(limits) * per_update if limits else None
         if a.minutes and (total is None or a.minutes * 60 < total):
@@ -237,8 +213,8 @@ class Session:
             + (" (the same: --overfit)" if a.overfit else ""))
         pictures = o.batch // o.subdivisions * o.subdivisions
         say(f"an update: {pictures} pictures in {o.subdivisions} mini-batch{'es' * (o.subdivisions > 1)}, about "
-            f"{duration(per_update)}; in all {min(limits) if limits else 'endless'} updates at most, "
-            f"about {duration(total)}{' from the start' if self.checkpoint else ''}")
+            f"{schedule.duration(per_update)}; in all {min(limits) if limits else 'endless'} updates at most, "
+            f"about {schedule.duration(total)}{' from the start' if self.checkpoint else ''}")
         say(f"into {self.folder.path}: metrics.csv, chart.png, images/, weights/last.weights, weights/best.weights")
         say(self.task.legend)
 
@@ -256,6 +232,8 @@ class Session:
         size_of_step = self._sizes(net)
         loader = self._loader(net, first, size_of_step)
         self.folder.columns = self.task.columns
+        if args.backup:
+            self.folder.copy = Path(args.backup) / f"{Path(args.cfg).name.partition('.')[0]}.backup"
         trainer = Trainer(self.task, net, optimizer, loader, size_of_step, self.validation, self.folder, trainer_limit,
                           None if minutes is None else max(minutes * 60 - spent, 1), first=first)
         if self.checkpoint:
@@ -292,6 +270,8 @@ class Session:
                       workers=args.workers, subdivisions=o.subdivisions)
 
     def _summary(self, trainer, reason, first):
+        if self.folder.copy and reason != "interrupted":
+            weights.save(trainer.net, str(self.folder.copy).removesuffix(".backup") + self.task.final)
         if reason == "interrupted":
             say(f"interrupted and saved after update {trainer.step}; add --resume to the same command to continue")
             return 130
@@ -299,21 +279,11 @@ class Session:
             say(f"the run is already at its limit of {trainer.max_batches or 'time'} updates: validated, not trained")
         last, best = self.task.told(trainer.scores, trainer.best)
         print(f"{last} on {len(self.validation.examples)} pictures after {trainer.step} updates in "
-              f"{duration(time.monotonic() - self.began)}; {best}")
+              f"{schedule.duration(time.monotonic() - self.began)}; {best}")
         if trainer.training_seconds:
             say(f"the network waited for pictures {trainer.loader.waited / trainer.training_seconds:.1%} of the time")
         print(f"weights: {self.folder.last}")
         return 0
-
-
-def duration(seconds):
-    """Seconds as a person says them: "0.4 s", "12 s", "3.5 min", "2.1 h", "12 days", "no end" for None."""
-    if seconds is None:
-        return "no end"
-    for limit, unit, name in ((10, 1, "s"), (100, 1, "s"), (5400, 60, "min"), (172800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / unit:.{0 if limit == 100 else 1 + (seconds < 1)}f} {name}"
-    return f"{seconds / 86400:.0f} days"
 
 
 if __name__ == "__main__":

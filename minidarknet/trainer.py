@@ -85,7 +85,8 @@ class Trainer:
         """Write checkpoint.npz and weights/last.weights. Raises DivergedError rather than replace good ones by NaN."""
         self._check_weights()
         self.folder.save_checkpoint(self.state())
-        weights.save(self.net, self.folder.last)
+        for file in filter(None, (self.folder.last, self.folder.copy)):
+            weights.save(self.net, file)
         self.saved = time.monotonic()
 
     def state(self):
