@@ -80,6 +80,8 @@ def main(argv=None):
 
 def _boxes(net, data, args, problems):
     """Score a detector, print and write what `args` ask for: what --json writes (dict)."""
+    if args.coco:
+        results.picture_numbers(data.examples)  # refuses now what would fail after the work is done
     found = detections(net, data, args.thresh, args.nms, problems=problems)
     result = evaluate_detections(found, data.examples, data.names, args.iou)
     objects, true = (sum(getattr(c, key) for c in result.per_class) for key in ("truths", "true"))

@@ -33,30 +33,38 @@ def categories_of(dataset):
     return dataset.categories or (COCO if len(dataset.names) == len(COCO) else tuple(range(1, len(dataset.names) + 1)))
 
 
-def picture_number(example):
-    """COCO's number of an Example (int): its own, else that after the last _ in its file's name, as Darknet has it.
+def picture_numbers(examples):
+    """COCO's number of every Example: its own, else that after the last _ in its file's name, as Darknet has it.
 
-    Raises DataError where there is none.
+    examples: list of Example. Returns dict Example.id -> int. Raises DataError where there is none, or one that another
+    has as well.
     """
-    digits = re.match(r"\d+", example.path.stem.rpartition("_")[2])
-    if example.number is None and not digits:
-        raise DataError(f"{example.path}: COCO's results name pictures by numbers; expected a data set in COCO's form, or "
-                        "names that end in _NUMBER, such as COCO_val2014_000000000042.jpg")
-    return int(digits[0]) if example.number is None else example.number
+    numbers, owners = {}, {}
+    for example in examples:
+        digits = re.match(r"\d+", example.path.stem.rpartition("_")[2])
+        if example.number is None and not digits:
+            raise DataError(f"{example.path}: COCO's results name pictures by numbers; expected a data set in COCO's form, "
+                            "or names that end in _NUMBER, such as COCO_val2014_000000000042.jpg")
+        number = int(digits[0]) if example.number is None else example.number
+        if number in owners:
+            raise DataError(f"{example.path} and {owners[number].path} would both be number {number} in COCO's results: "
+                            "rename one, the number behind its last _ counts")
+        numbers[example.id], owners[number] = number, example
+    return numbers
 
 
 def write_coco(path, detections_by_id, examples, categories):
     """Write COCO's results file: a list of {"image_id", "category_id", "bbox": [x, y, w, h], "score"}, boxes `clipped`.
 
     detections_by_id: dict Example.id -> Detections. examples: list of Example. categories: COCO's number of every class
-    id, as `categories_of`. Raises DataError for a picture without a number.
+    id, as `categories_of`. Raises DataError as `picture_numbers`.
     """
-    rows = []
+    rows, numbers = [], picture_numbers(examples)
     for example in examples:
         found = detections_by_id.get(example.id)
         if found is None:
             continue
-        number = picture_number(example)
+        number = numbers[example.id]
         for (x, y, right, bottom), score, k in zip(clipped(found.xyxy, example.size).tolist(), found.confidence.tolist(),
                                                    found.class_id.tolist()):
             if categories[k] is not None:

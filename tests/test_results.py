@@ -67,6 +67,8 @@ def test_coco_results(tmp_path):
         {"image_id": 7, "category_id": 90, "bbox": [1, 2, 2, 3], "score": .75}]
     results.write_coco(tmp_path / "r.json", {}, examples, (1,))
     assert json.loads((tmp_path / "r.json").read_text()) == []
+    with pytest.raises(DataError, match="a_7 and x_7 would both be number 7"):
+        results.write_coco(tmp_path / "r.json", {}, [examples[1], example("a_7", [])], (1,))
     with pytest.raises(DataError, match="names that end in _NUMBER"):
         results.write_coco(tmp_path / "r.json", {"a": FOUND["a"]}, EXAMPLES, (1, 2))
 

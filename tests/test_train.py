@@ -266,6 +266,17 @@ def test_a_classifier_learns(tmp_path, crops):
     assert float(found[0]["loss"]) > 2 and float(found[-1]["loss"]) < .5 and float(found[-1]["top1"]) > .9
 
 
+def test_classifiers_of_other_shapes_and_sizes(tmp_path, crops):
+    """A connected layer with the squared error, no softmax; and sizes that change (random=1 in [net])."""
+    cfg = tmp_path / "c.cfg"
+    cfg.write_text(CLASSIFIER.split("[avgpool]")[0] + "[connected]\noutput=1000\nactivation=logistic\n\n[cost]\ntype=sse\n")
+    done = train(cfg, crops, tmp_path / "one", "--max-batches", 1)
+    assert done.returncode == 0 and "the cfg has 1000, the data 12" in done.stderr, done.stderr
+    cfg.write_text(CLASSIFIER)
+    done = train(cfg, crops, tmp_path / "two", "--max-batches", 81, "--set", "net.random=1", "net.batch=2")
+    assert done.returncode == 0 and "and other sizes (multi-scale)" in done.stderr, done.stderr
+
+
 def test_darknets_lists_and_a_head_for_their_classes(tmp_path, crops):
     """crops.data names the same pictures; three classes of them change the head."""
     cfg, out = tmp_path / "c.cfg", tmp_path / "run"

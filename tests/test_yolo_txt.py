@@ -141,6 +141,13 @@ def test_yolo_errors_at_the_door(tmp_path):
         load(file, "train")
 
 
+def test_yolo_misspelt_keys_are_told(tmp_path):
+    file = make.yolo(tmp_path, {"a": "0 .5 .5 .5 .5"})
+    file.write_text(file.read_text() + "bakup=b\nvalid_list=x\nmy_own=1\ntop=3\nleaves=l\n")
+    assert [str(p) for p in load(file, "train").problems] == [
+        f"{file}:4: there is no key 'bakup'; did you mean backup?"]
+
+
 def test_yolo_splits_and_classes_without_names(tmp_path):
     file = make.yolo(tmp_path, {"a": "1 .5 .5 .5 .5"}, split="val")
     assert annotations.splits(file) == ["val"] and len(load(file, "val")) == 1 and len(load(file, "valid")) == 1

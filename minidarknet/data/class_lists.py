@@ -30,7 +30,8 @@ def load(path, split, limit=None):
     path: of the .data file; split: train, val, or another key of the file; limit: only the first N pictures, or None.
     Paths are looked for as data_file.DataFile.pictures says. Raises DataError for what makes the whole set useless.
     """
-    data, problems = DataFile(path), []
+    data = DataFile(path)
+    problems = data.problems
     key = "labels" if data.value("labels") else "names"
     if not data.value(key):
         raise DataError(f"{data.path}: no labels=: give labels=FILE with one text per line; the one that occurs in the "

@@ -14,10 +14,12 @@ from pathlib import Path
 
 from minidarknet.data.example import Problem
 from minidarknet.errors import CfgError, DataError
-from minidarknet.grammar import did_you_mean
+from minidarknet.grammar import did_you_mean, nearest
 from minidarknet.paths import resolve
 
 KEYS = {"train": "train", "val": "valid", "valid": "valid"}  # split -> key of the .data file
+KNOWN = ("classes", "train", "valid", "names", "labels", "top", "backup", "results", "eval", "tree", "map", "leaves")
+MISSPELT = 0.75     # a key this much like a known one is taken for a slip
 BLANK = " \t\r\n\v\f\0\xa0\u200b\ufeff"                       # also what cannot be seen: no-break and zero-width spaces
 
 
@@ -58,12 +60,17 @@ def find(value, folders):
 class DataFile:
     """A .data file: its keys and the files they name, looked for beside it and in the current folder.
 
-    path: Path. options: dict key -> (value, line). Raises DataError as read_data does.
+    path: Path. options: dict key -> (value, line). problems: list of Problem, keys that look misspelt. Raises DataError
+    as read_data does.
     """
 
     def __init__(self, path):
-        self.path = Path(path)
+        self.path, self.problems = Path(path), []
         self.options = read_data(path)
+        for key, (_, line) in self.options.items():
+            near = nearest(key, KNOWN, MISSPELT)
+            if key not in KNOWN and near and near not in self.options:
+                self.problems.append(Problem(str(path), line, f"there is no key {key!r}; did you mean {near}?"))
 
     def value(self, key, default=None):
         """The text of `key`, or `default` where it is missing or empty."""

@@ -107,7 +107,8 @@ def load(path, split, limit=None):
     background. Where a picture has no label file but an Annotations/ID.xml beside its folder, that is read.
     Raises DataError for what makes the whole set useless.
     """
-    data, problems = DataFile(path), []
+    data = DataFile(path)
+    problems = data.problems
     names = data.names()
     listed = data.pictures(split, problems)[:limit]
     index, found, labelled = {name: number for number, name in enumerate(names)}, [], 0
