@@ -66,6 +66,14 @@ def classifies(args):
     return not parser.detects(parser.read(args.cfg))
 
 
+def require_colour(net):
+    """Raise CfgError where `net` does not take pictures of three colours, which are what is read from files."""
+    channels = net.input.shape[2]
+    if channels != 3:
+        raise parser.error(net.cfg, net.cfg.net, f"channels={channels}: pictures are read in three colours; expected "
+                           "channels=3", "channels")
+
+
 def load_network(args, resize="letterbox"):
     """The network of `args` (cfg, weights, the options above), compiled. Raises UsageError, CfgError, WeightsError.
 
@@ -78,6 +86,7 @@ def load_network(args, resize="letterbox"):
                          f"give {file}")
     cli.use_threads(args.threads)
     net = Network.from_cfg(args.cfg, weights=args.weights, overrides=cli.overrides(args), **cli.modes(args))
+    require_colour(net)
     if args.names:
         try:
             net.names = read_names(resolve(args.names))

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from minidarknet import __version__
-from minidarknet.data.pictures import FITS
 from minidarknet.errors import UsageError, WeightsError
 from minidarknet.files import replacing
 
@@ -174,6 +173,7 @@ def find_folder(out, stem, parent="runs/train"):
 
 def recorded_resize(*files):
     """How the run that `files` (weights or cfg, or None) belong to fitted its pictures; None where not recorded."""
+    from minidarknet.data.pictures import FITS
     for file in files:
         if file is None:
             continue

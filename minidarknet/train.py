@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from minidarknet import cli, parser, runs, schedule, weights
+from minidarknet.detect import require_colour
 from minidarknet.errors import CfgError, DataError, UsageError
 from minidarknet.netoptions import NetOptions
 from minidarknet.tasks import task_of
@@ -93,6 +94,7 @@ class Session:
         if not any(layer.trains_from_truth for layer in net.layers):
             raise CfgError(f"{cfg.path}: no layer has a loss, so there is nothing to learn from; expected a [region], "
                            "[yolo], [softmax] or [cost] section at the end")
+        require_colour(net)
         self.augmentation = self._augmentation(net)
         seconds = schedule.measure(net, self.task.some_truth)
         if self._wants_short_schedule():

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from minidarknet import parser
-from minidarknet.data.data_file import DataFile
 from minidarknet.errors import DataError, UsageError
 from minidarknet.grammar import did_you_mean
 from minidarknet.paths import BUNDLED, resolve
@@ -112,7 +111,8 @@ def translate(argv):
 
 
 def _data(path):
-    """The DataFile of a .data file as given, or the bundled one of that name. Raises UsageError, DataError."""
+    """The DataFile of a .data file as given, or the bundled one of that name. Raises DataError."""
+    from minidarknet.data.data_file import DataFile
     try:
         return DataFile(resolve(path))
     except UsageError as error:

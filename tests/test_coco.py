@@ -97,7 +97,7 @@ def test_bad_images(tmp_path):
     ("", "cannot be read"), ("{", "cut short"), ("[1]", "no list 'images'"), ("[" * 100000, "cannot be read"),
     ('{"images": [1], "annotations": [], "categories": []}', "no list 'images'"),
     ('{"images": [], "annotations": [], "categories": []}', "0 categories"),
-    ('{"images": [], "annotations": [], "categories": [{"id": 1}]}', "without id and name"),
+    ('{"images": [], "annotations": [], "categories": [{"id": 1}]}', "without a whole number as id and a name"),
     ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}', "2 categories"),
     ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}', "no usable picture")])
 def test_what_is_no_coco_file(tmp_path, text, words):

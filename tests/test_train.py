@@ -201,6 +201,7 @@ def test_pretrained_layers_start_a_new_count(tmp_path, drawn, tiny_cfg):
 @pytest.mark.parametrize("more, code, words", [
     (["--set", "net.bach=8"], 2, "batch"),
     (["--set", "convolutional[2].filters=50"], 2, "channels"),
+    (["--set", "net.channels=1"], 2, "expected channels=3"),
     (["--data", "nowhere"], 3, "nowhere"),
     (["--train-split", "tarin"], 3, "tarin"),
     (["--weights", "nothing.weights"], 4, "nothing.weights"),

@@ -67,10 +67,10 @@ def _read(file):
 
 def _categories(file, rows):
     """(names, numbers), in the order of the numbers. Raises DataError."""
-    try:
-        pairs = sorted((int(row["id"]), str(row["name"]).strip()) for row in rows)
-    except (KeyError, TypeError, ValueError) as wrong:
-        raise DataError(f"{file}: a category without id and name ({wrong})") from None
+    wrong = next((row for row in rows if type(row.get("id")) is not int or not isinstance(row.get("name"), str)), None)
+    if wrong is not None:
+        raise DataError(f"{file}: a category without a whole number as id and a name: {json.dumps(wrong)[:80]}")
+    pairs = sorted((row["id"], row["name"].strip()) for row in rows)
     numbers, names = zip(*pairs) if pairs else ((), ())
     if not names or len(set(names)) < len(names) or len(set(numbers)) < len(numbers):
         raise DataError(f"{file}: {len(names)} categories; at least one is expected, all ids and names different")

@@ -1,6 +1,5 @@
 """Batches for training and for scoring, made ahead by threads while the network computes."""
 import threading
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -130,20 +129,18 @@ class Loader:
     dataset: Dataset (or anything with `examples`). batch: pictures per mini-batch. seed: int. first_step: updates made
     before (0 at the start). size_of_step: function step -> (w, h). augmentation: Augmentation, or ClassAugmentation for
     classes of whole pictures, or None for Augmentation's defaults. workers: threads.
-    mode: "letterbox" or "stretch", or None: as the augmentation says. subdivisions: mini-batches per update. problems:
-    list to append Problems to. cache: bytes of memory for decoded pictures. `waited`: seconds next() had to wait.
+    subdivisions: mini-batches per update. problems: list to append Problems to. cache: bytes of memory for decoded
+    pictures. `waited`: seconds next() had to wait.
     next() raises DataError when no picture at all can be read.
     """
 
     def __init__(self, dataset, batch, seed, first_step, size_of_step, augmentation=None, workers=None,
-                 mode=None, subdivisions=1, problems=None, cache=CACHE_BYTES):
+                 subdivisions=1, problems=None, cache=CACHE_BYTES):
         examples = list(dataset.examples)
         if not examples:
             raise DataError("the data set holds no picture")
         self.problems = [] if problems is None else problems
-        options = augmentation or Augmentation()
-        options = options if mode is None else replace(options, resize=mode)
-        maker = _Maker(examples, batch, seed, first_step, size_of_step, options, subdivisions,
+        maker = _Maker(examples, batch, seed, first_step, size_of_step, augmentation or Augmentation(), subdivisions,
                        Reader(examples, self.problems, cache))
         workers = workers or WORKERS
         self._prefetch = Prefetch(maker.make, None, workers, max(AHEAD, workers))
