@@ -24,7 +24,7 @@ VALUE_IN_LINE = re.compile(r"(\s*[^=]*=\s*)([^#]*?)(\s*(?:#.*)?)")
 DETECTORS = ("region", "yolo")  # the heads that find boxes
 # Layers between the last convolution and a head that leave the number of channels as it is.
 SAME_CHANNELS = ("activation", "avgpool", "batchnorm", "dropout", "maxpool")
-OUTPUTS = {"convolutional": "filters", "connected": "output"}   # the key that says how many numbers a head is fed
+FEEDING = {"convolutional": "filters", "connected": "output"}  # what decides how many channels a head reads
 
 
 def read(path):
@@ -230,7 +230,7 @@ def _heads(cfg):
     found = []
     for head in heads:
         before = [s for s in cfg.layers[:cfg.layers.index(head)] if s.name not in SAME_CHANNELS]
-        key = OUTPUTS.get(before[-1].name) if before else None
+        key = FEEDING.get(before[-1].name) if before else None
         if key is None or (key != "filters" and head.name in DETECTORS):
             raise error(cfg, head, "cannot be fitted to other classes: expected a [convolutional] before it")
         found.append((head, before[-1], key))

@@ -191,16 +191,16 @@ def _as_held(values, stored, transposed):
     return values.reshape(stored.array.shape)
 
 
-def save(network, path, layers=None):
+def save(network, path):
     """Write the network as a .weights file of version 0.2.0, in one piece: `path` is the old file or the new one.
 
-    network: has `.layers` and `.seen`. layers: N writes the first N layers only and 0 for `seen`, to start another
-    training from. Layers with dontsave=1 are left out. Raises MinidarknetError when the file cannot be written.
+    network: has `.layers` and `.seen`. Layers with dontsave=1 are left out. Raises MinidarknetError when the file
+    cannot be written.
     """
     try:
         with replacing(path) as file:
-            file.write(struct.pack("<iiiQ", 0, 2, 0, int(network.seen) if layers is None else 0))
-            for layer in network.layers[:layers]:
+            file.write(struct.pack("<iiiQ", 0, 2, 0, int(network.seen)))
+            for layer in network.layers:
                 for stored in () if layer.options.dontsave else layer.stored:
                     values = stored.array.transpose(3, 2, 0, 1) if stored.order else stored.array
                     file.write(np.ascontiguousarray(values, FLOAT).data)
