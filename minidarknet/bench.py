@@ -10,7 +10,7 @@ import numpy as np
 from minidarknet import cli, schedule
 from minidarknet.errors import UsageError
 from minidarknet.machine import limit, machine, width
-from minidarknet.train import MULTISCALE_COST, duration
+from minidarknet.schedule import MULTISCALE_COST, duration
 
 SECONDS = {"inference": 4, "training": 8}  # of measuring, when --seconds does not say otherwise
 FEWEST, MOST = 3, 50                       # measurements of a pass

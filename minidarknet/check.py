@@ -20,7 +20,10 @@ def arguments():
     p = cli.command("check", "Read a data set, decode every picture and list every problem with file and line. "
                              "Exit code 0: none found, 3: some.")
     p.add_argument("--data", default="sample", metavar="DATA",
-                   help="a .data file, a VOC year folder (several joined by commas) or 'sample' (default)")
+                   help="a .data file, a VOC year folder (several joined by commas), a folder of classes, COCO's JSON or "
+                        "its folder, or 'sample' (default)")
+    p.add_argument("--classifier", action="store_true",
+                   help="the data is for a classifier (default: what it looks like; a .data file: where it has labels=)")
     p.add_argument("--split", action="append", metavar="SPLIT", help="may be given again (default: train and val)")
     p.add_argument("--classes", metavar="A,B", help="only these classes")
     p.add_argument("--limit", type=cli.positive, metavar="N", help="only the first N pictures of each split")
@@ -62,12 +65,14 @@ def _notes(dataset):
 def _summary(dataset, split, problems):
     """Print what a split holds. problems: how many."""
     difficult = sum(int(example.difficult.sum()) for example in dataset.examples)
-    print(f"{split}: {len(dataset)} pictures, {int(dataset.counts.sum())} objects ({difficult} difficult), "
-          f"{dataset.backgrounds} without objects, {problems} problems")
+    held = f"{len(dataset.names)} classes" if dataset.classifies else \
+        f"{int(dataset.counts.sum())} objects ({difficult} difficult), {dataset.backgrounds} without objects"
+    print(f"{split}: {len(dataset)} pictures, {held}, {problems} problems")
     width = max(map(len, dataset.names))
     pictures_with = Counter(i for example in dataset.examples for i in set(example.classes.tolist()))
     for number, (name, count) in enumerate(zip(dataset.names, dataset.counts.tolist())):
-        print(f"  {number:4} {name:{width}} {count:8} objects in {pictures_with[number]:6} pictures")
+        objects = "" if dataset.classifies else f"{count:8} objects in "
+        print(f"  {number:4} {name:{width}} {objects}{pictures_with[number]:6} pictures")
     for note in _notes(dataset):
         print(f"  note: {note}")
 
@@ -83,7 +88,7 @@ def main(argv=None):
     workers, seen, paths = cores(), set(), {}
     for split in splits:
         try:
-            dataset = annotations.load(args.data, split, args.classes, args.limit)
+            dataset = annotations.load(args.data, split, args.classes, args.limit, args.classifier or None)
         except DataError as error:
             print(error)
             seen.add(error)

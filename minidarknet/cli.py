@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
-from minidarknet import __version__
+from minidarknet import __version__, words
 from minidarknet.errors import MinidarknetError
 from minidarknet.parser import settings
 
@@ -19,6 +19,7 @@ COMMANDS = {  # name -> (module, what it does)
     "evaluate": ("evaluate", "score weights on a data set: AP per class and mAP"),
     "info": ("info", "print the table of a network's layers"),
     "check": ("check", "look for mistakes in a data set"),
+    "crops": ("crops", "cut the objects of a data set out, for a classifier"),
     "bench": ("bench", "measure a network on this machine, layer by layer"),
     "parity": ("parity", "compare a network with Darknet or OpenCV, layer by layer"),
     "cfg": ("show", "print a bundled cfg, to be edited"),
@@ -27,8 +28,14 @@ COMMANDS = {  # name -> (module, what it does)
 
 
 def main(argv=None):
-    """`minidarknet COMMAND ...`: run one of COMMANDS; returns the exit code."""
+    """`minidarknet COMMAND ...`: run one of COMMANDS, asked for in our words or in Darknet's; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
+    if words.spoken(argv):
+        return run(lambda rest: _main(words.translate(rest)), argv)
+    return _main(argv)
+
+
+def _main(argv):
     if argv and argv[0] in COMMANDS:
         name = argv[0]
         return run(lambda rest: _module(name).main(rest), argv[1:])
@@ -36,6 +43,8 @@ def main(argv=None):
     front = argparse.ArgumentParser(prog="minidarknet", formatter_class=argparse.RawDescriptionHelpFormatter,
                                     description="Darknet's YOLOv2 in NumPy and Numba.",
                                     epilog=f"commands:\n{listing}\n\n"
+                                           "Darknet's own words work as well, such as `minidarknet detector test DATA "
+                                           "CFG WEIGHTS IMAGE`.\n"
                                            "`minidarknet COMMAND --help` explains one; "
                                            "`python -m minidarknet COMMAND` is the same.")
     front.add_argument("--version", action="version", version=f"minidarknet {__version__}")

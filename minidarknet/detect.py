@@ -7,14 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from minidarknet import cli, runs
+from minidarknet import cli, parser, runs
+from minidarknet.accuracy import top_k
 from minidarknet.errors import DataError, UsageError
 from minidarknet.files import replacing
 from minidarknet.names import read_names
+from minidarknet.paths import resolve
 from minidarknet.weights import parse_argument
 
 TOP = 5     # classes named for a classifier
 OUT = "runs/detect"
+ASK = "-"   # instead of a path: ask for one
+STYLES = ("line", "darknet", "boxes")
 LARGEST_JPEG = 65500  # pixels on a side
 SHOWN = 20  # detections named on the screen; the files hold all
 
@@ -25,12 +29,19 @@ def arguments():
                               "annotated pictures, labels/*.txt and detections.json in the run folder.")
     p.add_argument("cfg", metavar="CFG", help="a cfg file, or the name of a bundled one")
     p.add_argument("weights", metavar="WEIGHTS", help="a .weights file")
-    p.add_argument("paths", metavar="PATH", nargs="+", help="pictures, folders, or quoted globs such as 'in/*.jpg'")
+    p.add_argument("paths", metavar="PATH", nargs="+", help="pictures, folders, or quoted globs such as 'in/*.jpg'; - asks "
+                                                            "for one after the other on stdin")
     p.add_argument("--thresh", type=cli.fraction, default=.25, help="least confidence of a detection (default: .25)")
     p.add_argument("--nms", type=cli.fraction, default=.45, help="IoU above which the lesser of two boxes of a "
                                                                    "class is dropped (default: .45)")
     p.add_argument("--out", metavar="DIR", help="where to write (default: runs/detect/NAME, NAME-2, ...)")
     p.add_argument("--json", type=cli.output, metavar="FILE", help="write the detections there too")
+    p.add_argument("--picture", type=cli.output, metavar="FILE", help="write the annotated picture there too, of several "
+                                                                      "the last")
+    p.add_argument("--style", choices=STYLES, default="line", help="stdout: a line for each picture (default), Darknet's "
+                                                                   "lines, or these with the boxes in pixels")
+    p.add_argument("--top", type=cli.positive, default=TOP, metavar="K",
+                   help=f"classifiers: so many guesses (default: {TOP})")
     add_network_options(p)
     return p
 
@@ -42,16 +53,32 @@ def add_network_options(p):
                                                    "weights)")
     p.add_argument("--size", type=cli.size, metavar="S", help="size of the network's input: 416 or 416x320 "
                                                                   "(width x height; default: the cfg's)")
-    p.add_argument("--resize", choices=("letterbox", "stretch"),
-                   help="how pictures are fitted into the network (default: as in training where that is recorded, "
-                        "else letterbox)")
+    p.add_argument("--resize", choices=("letterbox", "stretch", "crop"),
+                   help="how pictures are fitted into the network; crop: the middle square (default: as in training where "
+                        "that is recorded, else letterbox; for evaluating classifiers crop)")
     cli.add_set(p)
     cli.add_modes(p)
     cli.add_threads(p)
 
 
-def load_network(args):
-    """The network of `args` (cfg, weights, the options above), compiled. Raises UsageError, CfgError, WeightsError."""
+def classifies(args):
+    """Whether the cfg of `args` is a classifier's (bool). Raises CfgError."""
+    return not parser.detects(parser.read(args.cfg))
+
+
+def require_colour(net):
+    """Raise CfgError where `net` does not take pictures of three colours, which are what is read from files."""
+    channels = net.input.shape[2]
+    if channels != 3:
+        raise parser.error(net.cfg, net.cfg.net, f"channels={channels}: pictures are read in three colours; expected "
+                           "channels=3", "channels")
+
+
+def load_network(args, resize="letterbox"):
+    """The network of `args` (cfg, weights, the options above), compiled. Raises UsageError, CfgError, WeightsError.
+
+    resize: how pictures are fitted where neither the command nor the run folder says it.
+    """
     from minidarknet.network import Network
     file, layers = parse_argument(args.weights)
     if layers is not None:
@@ -59,9 +86,10 @@ def load_network(args):
                          f"give {file}")
     cli.use_threads(args.threads)
     net = Network.from_cfg(args.cfg, weights=args.weights, overrides=cli.overrides(args), **cli.modes(args))
+    require_colour(net)
     if args.names:
         try:
-            net.names = read_names(args.names)
+            net.names = read_names(resolve(args.names))
         except OSError as error:
             raise UsageError(f"--names {args.names}: {error.strerror}") from None
     if net.names and len(net.names) != net.classes:
@@ -74,21 +102,22 @@ def load_network(args):
     if args.size:
         net.resize(args.size)
     recorded = runs.recorded_resize(args.weights, args.cfg)
-    net.resize_mode = args.resize or recorded or "letterbox"
+    net.resize_mode = args.resize or recorded or resize
     if recorded and recorded != net.resize_mode:
         print(f"warning: the weights were trained with --resize {recorded}, this is {net.resize_mode}: "
               "expect worse results", file=sys.stderr)
     blank = np.zeros((8, 8, 3), np.uint8)
     with cli.patience():
-        net.detect(blank) if net.detects else top(net, blank)
+        net.detect(blank) if net.detects else top(net, blank, 1)
     return net
 
 
 def main(argv=None):
     """Run the command; returns 0, or 3 where a picture could not be read (see cli.run for refusals)."""
     args = arguments().parse_args(argv)
-    found, missing = expand(args.paths)
-    if not found and missing:
+    asking = args.paths == [ASK]
+    found, missing = ((), []) if asking else expand(args.paths)
+    if missing and not found:
         raise DataError("; ".join(missing))
     stem = Path(args.cfg).stem
     folder = runs.new_folder(args.out, stem, OUT) if args.out else None
@@ -97,22 +126,58 @@ def main(argv=None):
     net = load_network(args)
     folder = (folder or runs.claim_new(None, stem, OUT)).path
     look = detect if net.detects else classify
-    records, failures, used = [], missing, set()
-    for path in found:
+    records, used = [], set()
+    for path in asked(missing) if asking else found:
         began = time.monotonic()
         try:
             line, record = look(net, path, folder, unique(path.stem, used), args)
         except DataError as error:
-            failures.append(str(error))
+            missing.append(str(error))
+            if asking:  # somebody waits for the answer
+                print(f"error: {error}", file=sys.stderr)
             continue
         records.append({"image": str(path), **record})
-        print(f"{path}: {line} ({(time.monotonic() - began) * 1000:.0f} ms)", flush=True)
+        print(told(path, line, record, time.monotonic() - began, args.style), flush=True)
     for target in {str(folder / "detections.json"), args.json or str(folder / "detections.json")}:
         runs.write_text(target, json.dumps(records, indent=1) + "\n")
+    if args.picture and not net.detects:
+        print(f"note: a classifier draws nothing, so there is no {args.picture}", file=sys.stderr)
     print(f"{len(records)} picture{'s' * (len(records) != 1)} done: {folder}", file=sys.stderr)
-    for failure in failures:
+    for failure in () if asking else missing:
         print(f"error: {failure}", file=sys.stderr)
-    return DataError.exit_code if failures else 0
+    return DataError.exit_code if missing else 0
+
+
+def told(path, line, record, seconds, style):
+    """What is printed of one picture (str): `line`, or the record's findings as Darknet prints them.
+
+    Darknet: src/image.c, draw_detections; examples/classifier.c, predict_classifier; boxes as AlexeyAB's -ext_output.
+    """
+    if style == "line":
+        return f"{path}: {line} ({seconds * 1000:.0f} ms)"
+    lines = [f"{path}: Predicted in {seconds:.6f} seconds."]
+    lines += [f"{c['confidence'] * 100:5.2f}%: {c['class']}" for c in record.get("classes", ())]
+    for one in record.get("detections", ()):
+        left, top, right, bottom = one["xyxy"]
+        where = f"\t(left_x: {left:4.0f}   top_y: {top:4.0f}   width: {right - left:4.0f}   height: {bottom - top:4.0f})"
+        lines.append(f"{one['class']}: {one['confidence'] * 100:.0f}%" + (where if style == "boxes" else ""))
+    return "\n".join(lines)
+
+
+def asked(missing):
+    """Pictures that somebody types, path by path, until the input ends. missing: list that receives complaints."""
+    while True:
+        print("Enter Image Path: ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            print(file=sys.stderr)
+            return
+        if line.strip():
+            found, complaints = expand([line.strip()])
+            for complaint in complaints:
+                print(f"error: {complaint}", file=sys.stderr)
+            missing += complaints
+            yield from found
 
 
 def spare(folder, found):
@@ -160,10 +225,13 @@ def unique(stem, used):
 def detect(net, path, folder, stem, args):
     """Detect in one picture and write its files: (line for the screen, dict for JSON)."""
     detections = net.detect(path, args.thresh, args.nms)
+    from minidarknet.viz import save_picture
     drawn = detections.draw()
     kind, suffix = ("PNG", ".png") if max(drawn.size) > LARGEST_JPEG else ("JPEG", ".jpg")
     with replacing(folder / f"{stem}{suffix}") as file:
         drawn.save(file, kind, quality=92)
+    if args.picture:
+        save_picture(drawn, args.picture, quality=92)
     runs.write_text(folder / "labels" / f"{stem}.txt", "".join(line + "\n" for line in detections.to_yolo()))
     records = detections.to_records()
     height, width = detections.picture.shape[:2]
@@ -177,21 +245,21 @@ def detect(net, path, folder, stem, args):
 
 
 def classify(net, path, folder, stem, args):
-    """Name one picture: (line for the screen, dict for JSON with the TOP classes)."""
+    """Name one picture: (line for the screen, dict for JSON with the best classes)."""
     from minidarknet.data import pictures
     picture = pictures.read(path)
-    classes = top(net, picture)
+    classes = top(net, picture, args.top)
     height, width = picture.shape[:2]
     return (", ".join(f"{c['class']} {c['confidence']:.3f}" for c in classes),
             {"width": width, "height": height, "classes": classes})
 
 
-def top(net, picture):
-    """The TOP classes of a picture (h, w, 3) uint8, best first: list of dicts with class, class_id, confidence."""
+def top(net, picture, k):
+    """The k best classes of a picture (h, w, 3) uint8, best first: list of dicts with class, class_id, confidence."""
     from minidarknet.data import pictures
     x, _ = pictures.fit(picture, net.input.shape[:2], net.resize_mode)
     probability = net.predict(x[None])[0]
-    best = np.argsort(-probability, kind="stable")[:TOP]
+    best = top_k(probability[None], k)[0]
     names = net.names or [str(i) for i in range(net.classes)]
     return [{"class": names[i], "class_id": int(i), "confidence": float(probability[i])} for i in best]
 

@@ -1,4 +1,7 @@
-"""`minidarknet evaluate CFG WEIGHTS --data DATA`: average precision per class and mAP, as the VOC devkit counts."""
+"""`minidarknet evaluate CFG WEIGHTS --data DATA`: how good weights are.
+
+Detectors: average precision per class and mAP, as the VOC devkit and COCO count. Classifiers: top-1 and top-k accuracy.
+"""
 import json
 import sys
 import time
@@ -7,34 +10,47 @@ from dataclasses import replace
 import numpy as np
 from tqdm import tqdm
 
-from minidarknet import cli, detect, runs
-from minidarknet.data.example import Dataset
+from minidarknet import cli, detect, results, runs
+from minidarknet.accuracy import Accuracy, top_k
 from minidarknet.detections import select
 from minidarknet.errors import DataError, UsageError
-from minidarknet.metrics import evaluate_detections, write_comp4
+from minidarknet.metrics import evaluate_detections
 
 THRESH = .005  # least confidence that counts in a precision-recall curve, as in Darknet's `detector valid`
 NMS = .45
+IOU = .5
+TOP = 5
 BATCH = 8
+BOXES_ONLY = ("comp4", "coco", "yolo", "plot", "metric")  # options that say nothing to a classifier
 
 
 def arguments():
     """The command's ArgumentParser."""
-    p = cli.command("evaluate", "Score weights on a data set: AP per class (VOC 2007's 11 points and VOC 2010's area) "
-                                "and their mean, at IoU .5.")
+    p = cli.command("evaluate", "Score weights on a data set. Detectors: AP per class (VOC 2007's 11 points and VOC 2010's\n"
+                                "area) and their mean; classifiers: top-1 and top-k accuracy.")
     p.add_argument("cfg", metavar="CFG", help="a cfg file, or the name of a bundled one")
     p.add_argument("weights", metavar="WEIGHTS", help="a .weights file")
-    p.add_argument("--data", default="sample", help="a Darknet .data file, a VOC year folder (several with commas), "
-                                                    "or sample (default)")
+    p.add_argument("--data", default="sample", help="a Darknet .data file, a VOC year folder (several with commas), COCO's "
+                                                    "JSON or its folder, a folder of classes, or sample (default)")
     p.add_argument("--split", default="val", help="list of pictures to score on (default: val)")
-    p.add_argument("--thresh", type=cli.fraction, default=THRESH, help=f"least confidence (default: {THRESH})")
-    p.add_argument("--nms", type=cli.fraction, default=NMS,
-                   help=f"IoU above which the lesser box goes (default: {NMS})")
     p.add_argument("--limit", type=cli.positive, metavar="N", help="use only the first N pictures")
     p.add_argument("--json", type=cli.output, metavar="FILE", help="write the results there")
-    p.add_argument("--comp4", type=cli.folder, metavar="DIR", help="write VOC's files comp4_det_test_CLASS.txt there")
-    p.add_argument("--plot", type=cli.output, metavar="FILE", help="write the precision-recall curves there (PNG)")
     detect.add_network_options(p)
+    boxes = p.add_argument_group("detectors")
+    boxes.add_argument("--thresh", type=cli.fraction, default=THRESH, help=f"least confidence (default: {THRESH})")
+    boxes.add_argument("--nms", type=cli.fraction, default=NMS,
+                       help=f"IoU above which the lesser box goes (default: {NMS})")
+    boxes.add_argument("--iou", type=cli.fraction, default=IOU, help=f"IoU from which a box is right (default: {IOU})")
+    boxes.add_argument("--metric", choices=("voc", "coco"), help="coco: print COCO's AP (IoU .5 to .95) as well")
+    boxes.add_argument("--comp4", type=cli.folder, metavar="DIR", help="write VOC's files comp4_det_test_CLASS.txt there")
+    boxes.add_argument("--comp4-prefix", default=results.COMP4, metavar="TEXT",
+                       help=f"how their names begin (default: {results.COMP4})")
+    boxes.add_argument("--coco", type=cli.output, metavar="FILE", help="write COCO's results file (JSON) there")
+    boxes.add_argument("--yolo", type=cli.folder, metavar="DIR", help="write a label file (class x y w h confidence) for "
+                                                                      "every picture there")
+    boxes.add_argument("--plot", type=cli.output, metavar="FILE", help="write the precision-recall curves there (PNG)")
+    classes = p.add_argument_group("classifiers")
+    classes.add_argument("--top", type=cli.positive, metavar="K", help=f"guesses that top-k allows (default: {TOP})")
     return p
 
 
@@ -42,36 +58,69 @@ def main(argv=None):
     """Run the command; returns 0, or 3 where a picture could not be read (see cli.run for refusals)."""
     args = arguments().parse_args(argv)
     from minidarknet.data import annotations
-    data = annotations.load(args.data, args.split, None, args.limit)
+    classifies = detect.classifies(args)
+    data = annotations.load(args.data, args.split, None, args.limit, classifies)
     cli.warn(data.problems)
-    net = detect.load_network(args)
-    if not net.detects:
-        raise UsageError(f"{args.cfg} ends in [{net.head.name}]: scoring classifiers is not supported yet")
+    net = detect.load_network(args, "crop" if classifies else "letterbox")
     data = in_classes_of(net, data)
     began, problems = time.monotonic(), []
     with cli.patience():
-        found = detections(net, data, args.thresh, args.nms, problems=problems)
-    result = evaluate_detections(found, data.examples, data.names)
-    seconds = time.monotonic() - began
-    if not any(c.truths for c in result.per_class):
-        print(f"warning: {data.name} has no objects in the split {args.split!r}: there is no mAP", file=sys.stderr)
+        found = (_classes if classifies else _boxes)(net, data, args, problems)
     width, height = net.input.shape[1::-1]
-    print(table(result))
-    print(f"mAP {result.map_voc07:.4f} (VOC07, 11 points)  {result.map_voc10:.4f} (VOC10, area)  IoU .5  "
-          f"{result.images} pictures in {seconds:.1f} s")
-    print(f"confidence > {args.thresh:g}, NMS {args.nms:g} per class, {net.resize_mode} to {width} x {height}")
+    seconds = time.monotonic() - began
+    print(f"{net.resize_mode} to {width} x {height}, {len(data)} pictures in {seconds:.1f} s")
     if args.json:
-        runs.write_text(args.json, json.dumps({
-            **result.to_dict(), "seconds": seconds, "resize": net.resize_mode, "size": [width, height],
-            "thresh": args.thresh, "nms": args.nms, "data": str(args.data), "split": args.split}, indent=1) + "\n")
-    if args.comp4:
-        write_comp4(args.comp4, found, data.examples, data.names)
-    if args.plot:
-        from minidarknet.viz import precision_recall_plot
-        precision_recall_plot(result.curves, args.plot)
+        record = {**found, "seconds": seconds, "resize": net.resize_mode, "size": [width, height], "data": str(args.data),
+                  "split": args.split}
+        runs.write_text(args.json, json.dumps(record, indent=1) + "\n")
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     return DataError.exit_code if problems else 0
+
+
+def _boxes(net, data, args, problems):
+    """Score a detector, print and write what `args` ask for: what --json writes (dict)."""
+    if args.coco:
+        results.picture_numbers(data.examples)  # refuses now what would fail after the work is done
+    found = detections(net, data, args.thresh, args.nms, problems=problems)
+    result = evaluate_detections(found, data.examples, data.names, args.iou)
+    objects, true = (sum(getattr(c, key) for c in result.per_class) for key in ("truths", "true"))
+    if not objects:
+        print(f"warning: {data.name} has no objects in the split {args.split!r}: there is no mAP", file=sys.stderr)
+    print(table(result))
+    print(f"mAP {result.map_voc07:.4f} (VOC07, 11 points)  {result.map_voc10:.4f} (VOC10, area)  IoU {args.iou:g}  "
+          f"{true} of {objects} objects found")
+    print(f"confidence > {args.thresh:g}, NMS {args.nms:g} per class")
+    record = {**result.to_dict(), "thresh": args.thresh, "nms": args.nms}
+    if args.metric == "coco":
+        from minidarknet.coco_metrics import evaluate_coco
+        numbers = evaluate_coco(found, data.examples, data.names).to_dict()
+        print("COCO  " + "  ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
+        record["coco"] = {name: None if np.isnan(value) else value for name, value in numbers.items()}
+    if args.comp4:
+        results.write_comp4(args.comp4, found, data.examples, data.names, args.comp4_prefix)
+    if args.coco:
+        results.write_coco(args.coco, found, data.examples, results.categories_of(data))
+    if args.yolo:
+        results.write_yolo(args.yolo, found, data.examples)
+    if args.plot:
+        from minidarknet.viz import precision_recall_plot
+        precision_recall_plot(result.curves, args.plot)
+    return record
+
+
+def _classes(net, data, args, problems):
+    """Score a classifier and print its table: what --json writes (dict)."""
+    given = [option for option in BOXES_ONLY if getattr(args, option)]
+    if given:
+        raise UsageError(f"--{given[0]} is for detectors; {args.cfg} is a classifier")
+    result = accuracy(net, data, args.top or TOP, problems=problems)
+    wide = max([len(name) for name in data.names] + [5])
+    print(f"{'class':{wide}}  pictures   top-1   top-{result.k}  taken for")
+    for name, count, top1, topk, mistaken in result.per_class():
+        print(f"{name:{wide}}  {count:8d}  {top1:.4f}  {topk:.4f}  {mistaken}".rstrip())
+    print(f"top-1 {result.top1:.4f}  top-{result.k} {result.topk:.4f}")
+    return result.to_dict()
 
 
 def detections(net, data, thresh=THRESH, nms=NMS, quiet=False, problems=None, reader=None):
@@ -80,14 +129,34 @@ def detections(net, data, thresh=THRESH, nms=NMS, quiet=False, problems=None, re
     net: Network that finds boxes. data: Dataset. thresh, nms: as Network.detect. problems: list that receives a
     Problem for every broken picture (on it nothing is found). reader: a loader.Reader that keeps decoded pictures.
     """
-    from minidarknet.data.loader import ordered
     found = {}
+    for view, out in _predicted(net, data, quiet, problems, reader):
+        for *boxes, example, geometry in zip(*net.boxes(out), view.examples, view.geometry):
+            found[example.id] = select(*boxes, thresh, nms, geometry, data.names)
+    return found
+
+
+def accuracy(net, data, k=TOP, quiet=False, problems=None, reader=None):
+    """Classify all pictures of a data set: accuracy.Accuracy.
+
+    net: Network that classifies. data: Dataset of a classifier. k: guesses for top-k (fewer where there are fewer
+    classes). quiet, problems, reader: as `detections`; a broken picture does not count.
+    """
+    k = min(k, net.classes)
+    best, truth = [np.zeros((0, k), np.int64)], []
+    for view, out in _predicted(net, data, quiet, problems, reader):
+        best.append(top_k(out, k))
+        truth += [int(example.classes[0]) for example in view.examples]
+    return Accuracy(data.names, np.concatenate(best), np.array(truth, np.int64))
+
+
+def _predicted(net, data, quiet, problems, reader):
+    """(View, what the network says) batch by batch, with a progress bar."""
+    from minidarknet.data.loader import ordered
     with tqdm(total=len(data.examples), desc="scoring", unit="picture", disable=quiet, leave=False) as bar:
         for view in ordered(data, net.input.shape[1::-1], net.resize_mode, BATCH, problems=problems, reader=reader):
-            for *boxes, example, geometry in zip(*net.boxes(net.predict(view.x)), view.examples, view.geometry):
-                found[example.id] = select(*boxes, thresh, nms, geometry, data.names)
+            yield view, net.predict(view.x)
             bar.update(len(view.examples))
-    return found
 
 
 def score(net, data, reader=None):
@@ -118,11 +187,14 @@ def in_classes_of(net, data):
         raise DataError(f"none of the classes of {data.name} ({', '.join(data.names[:5])}, ...) is among the network's "
                         f"({', '.join(net.names[:5])}, ...): give the right --names")
     if strangers:
-        print(f"warning: the network does not know {', '.join(strangers)}: their AP is 0 and counts", file=sys.stderr)
-    new = np.array([number.get(name.lower(), len(net.names) + strangers.index(name) if name in strangers else 0)
-                    for name in data.names])
-    return Dataset(data.name, (*net.names, *strangers), [replace(e, classes=new[e.classes]) for e in data.examples],
-                   data.problems)
+        score = "accuracy" if data.classifies else "AP"
+        print(f"warning: the network does not know {', '.join(strangers)}: their {score} is 0 and counts", file=sys.stderr)
+    names = (*net.names, *strangers)
+    number |= {name.lower(): len(net.names) + i for i, name in enumerate(strangers)}
+    new = np.array([number[name.lower()] for name in data.names])
+    known = dict(zip(new.tolist(), data.categories or ()))
+    return replace(data, names=names, examples=[replace(e, classes=new[e.classes]) for e in data.examples],
+                   categories=data.categories and tuple(known.get(k) for k in range(len(names))))
 
 
 def table(result):

@@ -5,7 +5,6 @@ xmax - xmin + 1. Detections become such boxes exactly as in Darknet's comp4 file
 Source: Everingham et al., "The PASCAL VOC Challenge" (2010), section 4.2, and VOCevaldet.m of its devkit.
 """
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -173,8 +172,11 @@ def box_px(xyxy, size):
     return np.concatenate([np.maximum(boxes[:, :2], 1), np.minimum(boxes[:, 2:], size)], axis=1)
 
 
-def _gather(detections_by_id, examples, names):
-    """Detections of all pictures -> one Boxes per class."""
+def gather(detections_by_id, examples, names):
+    """Detections of all pictures -> a list of one Boxes per class; arguments and errors as `evaluate_detections`.
+
+    detections_by_id, examples, names: as there.
+    """
     unknown = set(detections_by_id) - {example.id for example in examples}
     if unknown:
         raise DataError(f"there are detections on pictures without annotation, such as {min(map(str, unknown))!r}")
@@ -218,57 +220,4 @@ def evaluate_detections(detections_by_id, examples, names, threshold=.5, extra=1
     examples: list of Example. names: class names; class ids of both sides count them. threshold, extra: as `match`.
     Returns Evaluation. Raises DataError for a picture that is not among the examples and for a class without a name.
     """
-    return evaluate_boxes(_gather(detections_by_id, examples, names), examples, names, threshold, extra)
-
-
-def _comp4_file(folder, name):
-    """Path of a class's result file; a slash in the name must not lead into another folder."""
-    return Path(folder) / f"comp4_det_test_{name.replace('/', '_')}.txt"
-
-
-def write_comp4(folder, detections_by_id, examples, names):
-    """Write Darknet's and VOC's result files, comp4_det_test_NAME.txt, into `folder` (made if need be).
-
-    A line is `id confidence xmin ymin xmax ymax`, boxes as `box_px`. A class without detections has an empty file.
-    detections_by_id, examples, names: as `evaluate_detections`. Returns the paths.
-    Darknet: `detector valid` in examples/detector.c.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, found in zip(names, _gather(detections_by_id, examples, names)):
-        lines = [f"{examples[i].id} {score:f} {box[0]:f} {box[1]:f} {box[2]:f} {box[3]:f}\n"
-                 for i, box, score in zip(*found)]
-        paths.append(_comp4_file(folder, name))
-        paths[-1].write_text("".join(lines), encoding="utf-8")
-    return paths
-
-
-def read_comp4(folder, examples, names):
-    """Read comp4_det_test_NAME.txt of every class of `names` from `folder`: one Boxes per class, for `evaluate_boxes`.
-
-    examples: list of Example, whose ids the lines name. A missing file is a class without detections.
-    Raises DataError, naming file and line, for a line that is not `id confidence xmin ymin xmax ymax` or a picture
-    that is not among the examples; and where no file exists at all.
-    """
-    number = {example.id: i for i, example in enumerate(examples)}
-    files = [_comp4_file(folder, name) for name in names]
-    if not any(file.exists() for file in files):
-        raise DataError(f"{folder}: expected files such as {files[0].name if files else 'comp4_det_test_NAME.txt'}")
-    found = []
-    for file in files:
-        rows = []
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        for count, line in enumerate(lines, 1):
-            try:
-                name, *values = line.rsplit(maxsplit=5)  # a name may hold spaces
-                confidence, xmin, ymin, xmax, ymax = map(float, values)
-            except ValueError:
-                raise DataError(f"{file}:{count}: expected 'id confidence xmin ymin xmax ymax', "
-                                f"found {line!r}") from None
-            if name not in number:
-                raise DataError(f"{file}:{count}: there is no annotation of picture {name!r}")
-            rows.append((number[name], confidence, xmin, ymin, xmax, ymax))
-        table = np.array(rows, np.float64).reshape(-1, 6)
-        found.append(Boxes(table[:, 0].astype(np.int64), table[:, 2:], table[:, 1]))
-    return found
+    return evaluate_boxes(gather(detections_by_id, examples, names), examples, names, threshold, extra)

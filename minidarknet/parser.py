@@ -16,14 +16,15 @@ from minidarknet.netoptions import keep_mini_batch
 from minidarknet.options import convert, typed
 from minidarknet.paths import resolve
 
-__all__ = ["Cfg", "Entry", "Section", "error", "override", "parse", "place", "read", "render", "require_supported",
-           "settings", "typed", "with_classes"]
+__all__ = ["Cfg", "Entry", "Section", "classes_of", "detects", "error", "override", "parse", "place", "read",
+           "render", "require_supported", "settings", "typed", "with_classes"]
 
 SETTING = re.compile(r"(\w+)(?:\[(-?\d+)\])?\.(\w+)", re.ASCII)
 VALUE_IN_LINE = re.compile(r"(\s*[^=]*=\s*)([^#]*?)(\s*(?:#.*)?)")
 DETECTORS = ("region", "yolo")  # the heads that find boxes
 # Layers between the last convolution and a head that leave the number of channels as it is.
 SAME_CHANNELS = ("activation", "avgpool", "batchnorm", "dropout", "maxpool")
+FEEDING = {"convolutional": "filters", "connected": "output"}  # what decides how many channels a head reads
 
 
 def read(path):
@@ -106,6 +107,11 @@ def _entry(line, number, section, entries, path, warnings):
     if first and first.value != value:
         warnings.append(f"{where} {key} is given twice: {key}={first.value} of line {first.line} holds, as in Darknet")
     return Entry(key, value, number)
+
+
+def detects(cfg):
+    """Whether the network of a Cfg finds boxes; else it classifies (bool)."""
+    return any(section.name in DETECTORS for section in cfg.layers)
 
 
 def require_supported(cfg, names):
@@ -212,31 +218,46 @@ def _count(cfg, section, key, default):
         raise error(cfg, section, f"{key}={section.get(key)}: expected a whole number", key) from None
 
 
+def _heads(cfg):
+    """[(head, section that feeds it, key of its number of outputs)]; a [cost] is a head where there is no other.
+
+    Raises CfgError when there is no head, or nothing before it whose outputs could be changed.
+    """
+    heads = [s for s in cfg.layers if s.name in (*DETECTORS, "softmax")] or [s for s in cfg.layers if s.name == "cost"]
+    if not heads:
+        raise CfgError(f"{cfg.path}: has no head to fit to other classes; expected a [region], [yolo], [softmax] or [cost] "
+                       "section")
+    found = []
+    for head in heads:
+        before = [s for s in cfg.layers[:cfg.layers.index(head)] if s.name not in SAME_CHANNELS]
+        key = FEEDING.get(before[-1].name) if before else None
+        if key is None or (key != "filters" and head.name in DETECTORS):
+            raise error(cfg, head, "cannot be fitted to other classes: expected a [convolutional] before it")
+        found.append((head, before[-1], key))
+    return found
+
+
+def classes_of(cfg):
+    """How many classes the last head of a Cfg tells apart (int). Raises CfgError as `with_classes`."""
+    head, source, key = _heads(cfg)[-1]
+    return _count(cfg, head, "classes", 20) if head.name in DETECTORS else _count(cfg, source, key, 1)
+
+
 def with_classes(cfg, classes):
     """A Cfg whose heads tell `classes` (int) classes apart: their `classes` and the filters that feed each of them.
 
-        region: filters = num * (coords + 1 + classes)        softmax: filters = classes
+        region: filters = num * (coords + 1 + classes)        softmax, cost: filters, or output, = classes
         yolo: filters = len(mask) * (4 + 1 + classes)
 
     Raises CfgError when there is no head, or no convolution before it to change.
     """
     values = {}
-    for i, head in enumerate(cfg.layers):
-        if head.name not in (*DETECTORS, "softmax"):
-            continue
-        j = i - 1
-        while j >= 0 and cfg.layers[j].name in SAME_CHANNELS:
-            j -= 1
-        if j < 0 or cfg.layers[j].name != "convolutional":
-            raise error(cfg, head, f"cannot be fitted to {classes} classes: expected a [convolutional] before it")
-        filters = classes
+    for head, source, key in _heads(cfg):
+        outputs = classes
         if head.name in DETECTORS:
             values[f"{head.name}[{head.number}].classes"] = classes
             mask = head.get("mask") if head.name == "yolo" else None
             anchors = mask.count(",") + 1 if mask else _count(cfg, head, "num", 1)
-            filters = anchors * (_count(cfg, head, "coords", 4) + 1 + classes)
-        values[f"convolutional[{cfg.layers[j].number}].filters"] = filters
-    if not values:
-        raise CfgError(f"{cfg.path}: has no head to fit to {classes} classes; expected a [region], [yolo] or "
-                       "[softmax] section")
+            outputs = anchors * (_count(cfg, head, "coords", 4) + 1 + classes)
+        values[f"{source.name}[{source.number}].{key}"] = outputs
     return override(cfg, values)

@@ -20,12 +20,16 @@ from minidarknet import __version__
 from minidarknet.errors import UsageError, WeightsError
 from minidarknet.files import replacing
 
-COLUMNS = ("step", "images", "loss", "darknet_cost", "learning_rate", "images_per_s", "map_voc07",
-           "avg_iou", "class", "obj", "no_obj", "recall", "objects")
+COMMON = ("step", "images", "loss", "darknet_cost", "learning_rate", "images_per_s")  # columns of every metrics.csv
 
 
 class RunFolder:
-    """A folder on disk and the names of what is in it. Every file is replaced as a whole, metrics.csv grows by rows."""
+    """A folder on disk and the names of what is in it. Every file is replaced as a whole, metrics.csv grows by rows.
+
+    columns: of metrics.csv, tuple of str. copy: another file for the last weights, or None.
+    """
+
+    columns, copy = COMMON, None
 
     def __init__(self, path):
         self.path = Path(path)
@@ -62,10 +66,10 @@ class RunFolder:
         return _read_json(self.args)
 
     def append_row(self, row):
-        """Add a dict of COLUMNS (missing ones stay empty) to metrics.csv."""
+        """Add a dict of `columns` (missing ones stay empty) to metrics.csv."""
         new = not self.metrics.exists()
         with open(self.metrics, "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="")
+            writer = csv.DictWriter(file, self.columns, restval="")
             if new:
                 writer.writeheader()
             writer.writerow({key: _short(value) for key, value in row.items()})
@@ -93,7 +97,7 @@ class RunFolder:
 
     def _write_rows(self, rows):
         with replacing(self.metrics, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
+            writer = csv.DictWriter(file, self.columns, restval="", extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
 
@@ -169,12 +173,13 @@ def find_folder(out, stem, parent="runs/train"):
 
 def recorded_resize(*files):
     """How the run that `files` (weights or cfg, or None) belong to fitted its pictures; None where not recorded."""
+    from minidarknet.data.pictures import FITS
     for file in files:
         if file is None:
             continue
         for folder in list(Path(file).resolve().parents)[:2]:
             mode = _read_json(folder / "args.json").get("resize")
-            if mode in ("letterbox", "stretch"):
+            if mode in FITS:
                 return mode
     return None
 

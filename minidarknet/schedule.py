@@ -1,7 +1,11 @@
 """What a training will do: the cfg's own schedule, a short one for the sample set, or one to memorise a few pictures.
 
-Each function gives overrides of the cfg, so that model.cfg in the run folder tells the whole schedule.
+`overfit` and `short` give overrides of the cfg, so that model.cfg in the run folder tells the whole schedule.
 """
+import time
+
+import numpy as np
+
 SHORT_MINUTES = 10    # a run on the sample set without limits takes no longer
 SHORT_SHARE = 0.8     # of them for updates; the rest is for validation, pictures and a busy machine
 MANY_UPDATES = 2000   # a short schedule lowers the batch until it makes at least this many updates
@@ -9,6 +13,7 @@ SHORT_SIDE = 224      # pixels
 SHORT_RATE = 0.003
 OVERFIT_BATCH = 8
 OVERFIT_BURN_IN = 100
+MULTISCALE_COST = 1.25  # mean area of the sizes 320, 352, ..., 608 over that of 416
 
 
 def overfit(options, pictures):
@@ -35,6 +40,41 @@ def short(options, seconds):
         subdivisions //= 2
     updates = max(int(mini_batches / subdivisions), 10)
     return {"net.batch": mini * subdivisions, "net.subdivisions": subdivisions, "net.max_batches": updates,
-            "net.width": width, "net.height": height, "region.random": 0,
+            "net.width": width, "net.height": height,
             "net.learning_rate": max(options.learning_rate, SHORT_RATE), "net.burn_in": min(options.burn_in, updates // 10),
             "net.policy": "poly", "net.power": 1.5}
+
+def measure(net, truth):
+    """Seconds for one mini-batch, measured on noise; compiles the kernels. The network is left as it was.
+
+    net: Network. truth: function (net, count) -> a truth for so many pictures.
+    """
+    o = net.options
+    x = np.random.default_rng(0).random((o.batch // o.subdivisions, *net.input.shape), np.float32)
+    norms = [layer.norm for layer in net.layers if getattr(layer, "norm", None)]
+    kept = [(array, array.copy()) for norm in norms for array in (norm.rolling_mean, norm.rolling_variance)]
+    updates = [norm.updates for norm in norms]
+    seen, times = net.seen, []
+    for _ in range(2):
+        began = time.monotonic()
+        net.forward(x, truth(net, len(x)), train=True)
+        net.backward()
+        times.append(time.monotonic() - began)
+    for array, copy in kept:
+        array[...] = copy
+    for norm, count in zip(norms, updates):
+        norm.updates = count
+    for param in net.params:
+        param.grad[...] = 0
+    net.seen = seen
+    return times[-1]
+
+
+def duration(seconds):
+    """Seconds as a person says them: "0.4 s", "12 s", "3.5 min", "2.1 h", "12 days", "no end" for None."""
+    if seconds is None:
+        return "no end"
+    for limit, unit, name in ((10, 1, "s"), (100, 1, "s"), (5400, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.{0 if limit == 100 else 1 + (seconds < 1)}f} {name}"
+    return f"{seconds / 86400:.0f} days"

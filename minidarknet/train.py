@@ -3,40 +3,33 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
 from minidarknet import cli, parser, runs, schedule, weights
+from minidarknet.detect import require_colour
 from minidarknet.errors import CfgError, DataError, UsageError
 from minidarknet.netoptions import NetOptions
+from minidarknet.tasks import task_of
 
-LEGEND = """what the progress bar and the columns of metrics.csv mean
-  loss           the function that is differentiated, per image; falls, fast at first
-  darknet_cost   sum of squared errors per image, the number that Darknet prints
-  learning_rate  rises during burn-in, then follows the cfg's policy
-  map_voc07      mean average precision on the validation set: 0 useless, 1 perfect
-  avg_iou        overlap of the responsible boxes with their objects: above .6 is good
-  class          probability given to the right class: toward 1
-  obj, no_obj    objectness where there is an object: above .6; where there is none: below .01
-  recall         share of the objects whose box overlaps by more than half: toward 1
-  objects        objects in the update; with none the five columns before are empty"""
-
-MULTISCALE_COST = 1.25  # mean area of the sizes 320, 352, ..., 608 over that of 416
-
-FREE = ("max_batches", "minutes", "threads", "no_fuse", "workers", "resume", "debug", "out", "explain_log")  # on resume
+FREE = ("max_batches", "minutes", "threads", "no_fuse", "workers", "resume", "debug", "out", "explain_log",
+        "backup")  # on resume
 
 
 def arguments():
     """The command's ArgumentParser."""
-    p = cli.command("train", "Train the network of a Darknet cfg. Without --data, on a drawn sample set.")
+    p = cli.command("train", "Train the network of a Darknet cfg, a detector or a classifier. Without --data, on a drawn\n"
+                             "sample set.")
     p.add_argument("cfg", metavar="CFG", help="a cfg file, or the name of a bundled one such as cfg/yolov2-tiny.cfg")
-    p.add_argument("--data", default="sample", help="a Darknet .data file, a VOC year folder (several with commas), "
-                                                    "or sample (default)")
+    p.add_argument("--data", default="sample", help="a Darknet .data file, a VOC year folder (several with commas), COCO's "
+                                                    "JSON or its folder, a folder of classes, or sample (default)")
     p.add_argument("--train-split", default="train", help="list of pictures to train on (default: train)")
     p.add_argument("--val-split", default="val", help="list of pictures to validate on (default: val)")
     p.add_argument("--classes", help="train on these classes only, e.g. cat,dog")
     p.add_argument("--limit", type=cli.positive, metavar="N", help="use only the first N pictures of each split")
     p.add_argument("--weights", metavar="FILE[:N]", help="start from a .weights file, or from its first N layers")
+    p.add_argument("--keep-seen", action="store_true",
+                   help="count on from the pictures that the --weights were trained on, as Darknet does without -clear")
     p.add_argument("--out", metavar="DIR", help="run folder (default: runs/train/NAME, NAME-2, ...)")
+    p.add_argument("--backup", type=cli.folder, metavar="DIR", help="write the weights there as well, under the names that "
+                                                                    "Darknet gives them")
     cli.add_set(p)
     p.add_argument("--max-batches", type=cli.positive, metavar="N", help="stop after N updates, counted from the start")
     p.add_argument("--minutes", type=float, metavar="M", help="stop after M minutes, the last validation included")
@@ -46,10 +39,12 @@ def arguments():
     p.add_argument("--workers", type=cli.positive, default=2, metavar="N", help="threads that load pictures (default: 2)")
     p.add_argument("--resume", action="store_true", help="continue the newest run, or the one in --out")
     p.add_argument("--no-multiscale", action="store_true", help="keep the cfg's size even where it says random=1")
-    p.add_argument("--resize", choices=("letterbox", "stretch"), default="letterbox",
-                   help="how pictures are fitted into the network (default: letterbox)")
-    p.add_argument("--augmentation", choices=("place", "crop", "none"), default="place",
-                   help="place: Darknet's, vary shape and position; crop: the paper's random crops; none")
+    p.add_argument("--resize", choices=("letterbox", "stretch", "crop"),
+                   help="how pictures are fitted into the network (default: letterbox; for classifiers crop, the middle "
+                        "square)")
+    p.add_argument("--augmentation", choices=("place", "crop", "center", "none"),
+                   help="detectors: place (default), Darknet's, varies shape and position; crop: the paper's random crops; "
+                        "none. Classifiers: crop (default), turned windows; center; none")
     p.add_argument("--explain-log", action="store_true", help="say what the logged quantities mean, and stop")
     cli.add_modes(p)
     cli.add_threads(p)
@@ -60,10 +55,12 @@ def main(argv=None):
     """Run the command; returns its exit code (see cli.run for refusals)."""
     args = arguments().parse_args(argv)
     if args.explain_log:
-        print(LEGEND)
+        print(task_of(parser.read(args.cfg)).legend)
         return 0
     if args.minutes is not None and not args.minutes > 0:
         raise UsageError(f"--minutes {args.minutes:g}: expected more than 0")
+    if args.keep_seen and not args.weights:
+        raise UsageError("--keep-seen goes on counting where --weights stopped: give them")
     began = time.monotonic()
     cli.use_threads(args.threads)
     with cli.patience():
@@ -89,22 +86,26 @@ class Session:
     def run(self):
         """Carry it out; returns the exit code."""
         cfg = self._cfg()
-        self._data(cfg)
+        self.task = task_of(cfg)
+        self.resize = self.args.resize or self.task.resize
+        self._data()
         cfg = self._fit_head(cfg)
         net = self._network(cfg)
-        if not net.detects:
-            raise CfgError(f"{cfg.path}: ends in [{net.head.name}]; training classifiers is not supported yet, "
-                           "only detectors that end in [region] or [yolo]")
-        seconds = self._measure(net)
+        if not any(layer.trains_from_truth for layer in net.layers):
+            raise CfgError(f"{cfg.path}: no layer has a loss, so there is nothing to learn from; expected a [region], "
+                           "[yolo], [softmax] or [cost] section at the end")
+        require_colour(net)
+        self.augmentation = self._augmentation(net)
+        seconds = schedule.measure(net, self.task.some_truth)
         if self._wants_short_schedule():
             cfg = self._shorten(cfg, net, seconds)
             net = self._network(cfg)
-            seconds = self._measure(net)
+            seconds = schedule.measure(net, self.task.some_truth)
         if not self.args.resume:
             self.folder = runs.claim_new(self.args.out, Path(self.args.cfg).stem)
         self._announce(net, seconds)
         if not (self.checkpoint and self.folder.cfg.exists()):
-            self.folder.begin(parser.render(cfg), net.names, {**self._recorded(), "resize": self.args.resize})
+            self.folder.begin(parser.render(cfg), net.names, {**self._recorded(), "resize": self.resize})
         return self._train(net)
 
     def _same_command(self):
@@ -133,15 +134,17 @@ class Session:
             cfg = parser.override(cfg, extra)
         return cfg
 
-    def _data(self, cfg):
+    def _data(self):
         from minidarknet.data import annotations
         args = self.args
-        classes = args.classes  # names with commas between; load() takes them apart
+
+        def load(split, limit):
+            return annotations.load(args.data, split, args.classes, limit, self.task.classifies)
         if args.overfit:
-            self.training = self.validation = annotations.load(args.data, args.train_split, classes, args.overfit)
+            self.training = self.validation = load(args.train_split, args.overfit)
         else:
-            self.training = annotations.load(args.data, args.train_split, classes, args.limit)
-            self.validation = annotations.load(args.data, args.val_split, classes, args.limit)
+            self.training = load(args.train_split, args.limit)
+            self.validation = load(args.val_split, args.limit)
         if not self.training.counts.sum():
             raise DataError(f"{self.training.name}, {args.train_split}: no object in {len(self.training)} pictures; "
                             "there is nothing to learn (python -m minidarknet.check says what was left out and why)")
@@ -150,13 +153,11 @@ class Session:
 
     def _fit_head(self, cfg):
         """Rebuild the head where the data set's classes differ from the cfg's."""
-        heads = [section for section in cfg.layers if section.name in parser.DETECTORS]
-        found = len(self.training.names)
-        if all(int(head.get("classes", 20)) == found for head in heads):
+        told, found = parser.classes_of(cfg), len(self.training.names)
+        if told == found:
             return cfg
-        changed = parser.with_classes(cfg, found)
-        say(f"classes: the cfg has {heads[-1].get('classes', 20)}, the data {found}: the head is rebuilt for the data")
-        return changed
+        say(f"classes: the cfg has {told}, the data {found}: the head is rebuilt for the data")
+        return parser.with_classes(cfg, found)
 
     def _network(self, cfg):
         from minidarknet.network import Network
@@ -168,35 +169,21 @@ class Session:
         if self.args.weights and not self.checkpoint:
             file, layers = weights.parse_argument(self.args.weights)
             weights.load(net, file, layers)
-            net.seen = 0  # the file's counter belongs to another training
-        net.names, net.resize_mode = self.training.names, self.args.resize
+            if not self.args.keep_seen:
+                net.seen = 0  # the file's counter belongs to another training
+        net.names, net.resize_mode = self.training.names, self.resize
         return net
 
-    def _measure(self, net):
-        """Seconds for one mini-batch, measured on noise; compiles the kernels. The network is left as it was."""
-        o = net.options
-        x = np.random.default_rng(0).random((o.batch // o.subdivisions, *net.input.shape), np.float32)
-        truth = np.tile(np.array([.5, .5, .3, .3, 0], np.float32), (len(x), 1, 1))
-        kept = [(array, array.copy()) for layer in net.layers if getattr(layer, "norm", None)
-                for array in (layer.norm.rolling_mean, layer.norm.rolling_variance)]
-        updates = [(layer.norm, layer.norm.updates) for layer in net.layers if getattr(layer, "norm", None)]
-        seen, times = net.seen, []
-        for _ in range(2):
-            began = time.monotonic()
-            net.forward(x, truth, train=True)
-            net.backward()
-            times.append(time.monotonic() - began)
-        for array, copy in kept:
-            array[...] = copy
-        for norm, count in updates:
-            norm.updates = count
-        for param in net.params:
-            param.grad[...] = 0
-        net.seen = seen
-        return times[-1]
-
     def _multiscale(self, net):
-        return bool(net.head.options.random) and not self.args.no_multiscale and not self.args.overfit
+        """(stride, scales) as the task says, or None."""
+        return None if self.args.no_multiscale or self.args.overfit else self.task.multiscale(net)
+
+    def _augmentation(self, net):
+        modes = self.task.augmentations(net, self.resize)
+        mode = "none" if self.args.overfit else self.args.augmentation or next(iter(modes))
+        if mode not in modes:
+            raise UsageError(f"--augmentation {mode}: this network is trained with one of {', '.join(modes)}")
+        return modes[mode]
 
     def _wants_short_schedule(self):
         a = self.args
@@ -205,9 +192,10 @@ class Session:
     def _shorten(self, cfg, net, seconds):
         changes = schedule.short(net.options, seconds)
         if changes:
-            say(f"short schedule: the cfg's own {net.options.max_batches} updates would take "
-                f"{duration(net.options.max_batches * net.options.subdivisions * seconds)}. On the sample set, without "
-                f"--max-batches and --minutes, it is scaled down to {changes['net.max_batches']} updates of "
+            changes |= self.task.one_size(net)
+            whole = schedule.duration(net.options.max_batches * net.options.subdivisions * seconds)
+            say(f"short schedule: the cfg's own {net.options.max_batches} updates would take {whole}. On the sample set, "
+                f"without --max-batches and --minutes, it is scaled down to {changes['net.max_batches']} updates of "
                 f"{changes['net.batch']} pictures at {changes['net.width']} x {changes['net.height']} pixels, at most "
                 f"{schedule.SHORT_MINUTES} minutes")
         return parser.override(cfg, changes)
@@ -216,7 +204,7 @@ class Session:
         o, a = net.options, self.args
         count = sum(param.value.size for param in net.params)
         w, h = net.input.shape[1::-1]
-        per_update = seconds * o.subdivisions * (MULTISCALE_COST if self._multiscale(net) else 1)
+        per_update = seconds * o.subdivisions * (schedule.MULTISCALE_COST if self._multiscale(net) else 1)
         limits = [m for m in (a.max_batches, o.max_batches) if m]
         total = min(limits) * per_update if limits else None
         if a.minutes and (total is None or a.minutes * 60 < total):
@@ -227,10 +215,10 @@ class Session:
             + (" (the same: --overfit)" if a.overfit else ""))
         pictures = o.batch // o.subdivisions * o.subdivisions
         say(f"an update: {pictures} pictures in {o.subdivisions} mini-batch{'es' * (o.subdivisions > 1)}, about "
-            f"{duration(per_update)}; in all {min(limits) if limits else 'endless'} updates at most, "
-            f"about {duration(total)}{' from the start' if self.checkpoint else ''}")
+            f"{schedule.duration(per_update)}; in all {min(limits) if limits else 'endless'} updates at most, "
+            f"about {schedule.duration(total)}{' from the start' if self.checkpoint else ''}")
         say(f"into {self.folder.path}: metrics.csv, chart.png, images/, weights/last.weights, weights/best.weights")
-        say(LEGEND)
+        say(self.task.legend)
 
     def _train(self, net):
         from minidarknet.optimizer import SGD
@@ -241,11 +229,15 @@ class Session:
         if minutes is None and args.data == "sample" and not args.max_batches and not args.overfit:
             minutes = schedule.SHORT_MINUTES
         spent = time.monotonic() - self.began
-        first = int(self.checkpoint["step"]) if self.checkpoint else 0
+        optimizer = SGD(net)
+        first = int(self.checkpoint["step"]) if self.checkpoint else optimizer.update
         size_of_step = self._sizes(net)
         loader = self._loader(net, first, size_of_step)
-        trainer = Trainer(net, SGD(net), loader, size_of_step, self.validation, self.folder, trainer_limit,
-                          None if minutes is None else max(minutes * 60 - spent, 1))
+        self.folder.columns = self.task.columns
+        if args.backup:
+            self.folder.copy = Path(args.backup) / f"{Path(args.cfg).name.partition('.')[0]}.backup"
+        trainer = Trainer(self.task, net, optimizer, loader, size_of_step, self.validation, self.folder, trainer_limit,
+                          None if minutes is None else max(minutes * 60 - spent, 1), first=first)
         if self.checkpoint:
             self._restore(trainer)
         else:
@@ -268,43 +260,32 @@ class Session:
 
     def _sizes(self, net):
         from minidarknet.data.multiscale import size_at
-        base = net.input.shape[1::-1]
-        if not self._multiscale(net):
+        base, multiscale = net.input.shape[1::-1], self._multiscale(net)
+        if not multiscale:
             return lambda step: base
-        stride = net.stride
-        return lambda step: size_at(self.args.seed, step, base, stride)
+        return lambda step: size_at(self.args.seed, step, base, *multiscale)
 
     def _loader(self, net, first, size_of_step):
-        from minidarknet.data.augment import Augmentation
         from minidarknet.data.loader import Loader
         o, args = net.options, self.args
-        augmentation = Augmentation(mode="none" if args.overfit else args.augmentation, jitter=net.head.options.jitter,
-                                    hue=o.hue, saturation=o.saturation, exposure=o.exposure)
-        return Loader(self.training, o.batch // o.subdivisions, args.seed, first, size_of_step, augmentation,
-                      workers=args.workers, mode=args.resize, subdivisions=o.subdivisions)
+        return Loader(self.training, o.batch // o.subdivisions, args.seed, first, size_of_step, self.augmentation,
+                      workers=args.workers, subdivisions=o.subdivisions)
 
     def _summary(self, trainer, reason, first):
+        if self.folder.copy and reason != "interrupted":
+            weights.save(trainer.net, str(self.folder.copy).removesuffix(".backup") + self.task.final)
         if reason == "interrupted":
             say(f"interrupted and saved after update {trainer.step}; add --resume to the same command to continue")
             return 130
         if trainer.step == first and self.checkpoint:
             say(f"the run is already at its limit of {trainer.max_batches or 'time'} updates: validated, not trained")
-        print(f"mAP (VOC07, IoU .5) {trainer.last_map:.4f} on {len(self.validation.examples)} pictures "
-              f"after {trainer.step} updates in {duration(time.monotonic() - self.began)}; best {trainer.best_map:.4f}")
+        last, best = self.task.told(trainer.scores, trainer.best)
+        print(f"{last} on {len(self.validation.examples)} pictures after {trainer.step} updates in "
+              f"{schedule.duration(time.monotonic() - self.began)}; {best}")
         if trainer.training_seconds:
             say(f"the network waited for pictures {trainer.loader.waited / trainer.training_seconds:.1%} of the time")
         print(f"weights: {self.folder.last}")
         return 0
-
-
-def duration(seconds):
-    """Seconds as a person says them: "0.4 s", "12 s", "3.5 min", "2.1 h", "12 days", "no end" for None."""
-    if seconds is None:
-        return "no end"
-    for limit, unit, name in ((10, 1, "s"), (100, 1, "s"), (5400, 60, "min"), (172800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / unit:.{0 if limit == 100 else 1 + (seconds < 1)}f} {name}"
-    return f"{seconds / 86400:.0f} days"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from minidarknet import viz, weights
 from minidarknet.data import pictures
 from minidarknet.data.loader import Reader
 from minidarknet.errors import DivergedError
-from minidarknet.evaluate import score
 
 SAVE_SECONDS = 50           # a checkpoint at least this often: a crash costs less than a minute
 FIRST_VALIDATION = 30       # seconds of training before the first one
@@ -23,27 +22,29 @@ PROBES = 6                  # validation pictures whose predictions are drawn at
 
 
 class Trainer:
-    """Trains `net` and fills a run folder.
+    """Trains `net` for a task (tasks.py) and fills a run folder.
 
     loader: data.loader.Loader over mini-batches. size_of_step: step -> (w, h). validation: Dataset.
-    folder: runs.RunFolder. limits: max_batches (updates in all, 0: none) and seconds (from now, None: none).
+    folder: runs.RunFolder. limits: max_batches (updates in all, 0: none) and seconds (from now, None: none). first:
+    updates that the weights have behind them.
     """
 
-    def __init__(self, net, optimizer, loader, size_of_step, validation, folder, max_batches, seconds=None, quiet=False):
-        self.net, self.optimizer, self.loader, self.size_of_step = net, optimizer, loader, size_of_step
+    def __init__(self, task, net, optimizer, loader, size_of_step, validation, folder, max_batches, seconds=None,
+                 quiet=False, first=0):
+        self.task, self.net, self.optimizer, self.loader, self.size_of_step = task, net, optimizer, loader, size_of_step
         self.validation, self.folder, self.max_batches = validation, folder, max_batches
         self.start = time.monotonic()
         self.deadline = None if seconds is None else self.start + seconds
         self.quiet = quiet
         self.reader = Reader(validation.examples, loader.problems)  # decoded pictures, kept from one validation to the next
-        self.step, self.best_map, self.last_map = 0, -1.0, None
+        self.step, self.best, self.scores = first, -1.0, {}
         self.base_size = net.input.shape[1::-1]
         self.validation_seconds = 0.0  # of the last one
         self.training_seconds = 0.0    # of all updates since this object was made
         self.interrupted = False
 
     def fit(self):
-        """Train until a limit or a signal; always ends with validation, saved weights and a metrics row with map_voc07.
+        """Train until a limit or a signal; always ends with validation, saved weights and a metrics row with its scores.
 
         Returns "finished", "limit" (time) or "interrupted" (then without validation). Raises DivergedError, DataError.
         """
@@ -84,12 +85,13 @@ class Trainer:
         """Write checkpoint.npz and weights/last.weights. Raises DivergedError rather than replace good ones by NaN."""
         self._check_weights()
         self.folder.save_checkpoint(self.state())
-        weights.save(self.net, self.folder.last)
+        for file in filter(None, (self.folder.last, self.folder.copy)):
+            weights.save(self.net, file)
         self.saved = time.monotonic()
 
     def state(self):
         """Everything a resume needs, as arrays and numbers: weights, rolling statistics, momentum, step, seen, best."""
-        arrays = {"step": self.step, "seen": self.net.seen, "best_map": self.best_map, "seed": self.net.seed,
+        arrays = {"step": self.step, "seen": self.net.seen, "best": self.best, "seed": self.net.seed,
                   "validation_seconds": self.validation_seconds}
         for layer in self.net.layers:
             for stored in layer.stored:
@@ -109,7 +111,7 @@ class Trainer:
                 layer.norm.updates = int(arrays[f"layer{layer.index}.updates"])
         for number, velocity in enumerate(self.optimizer.velocities):
             velocity[...] = arrays[f"velocity{number}"]
-        self.step, self.net.seen, self.best_map = int(arrays["step"]), int(arrays["seen"]), float(arrays["best_map"])
+        self.step, self.net.seen, self.best = int(arrays["step"]), int(arrays["seen"]), float(arrays["best"])
         self.validation_seconds = float(arrays["validation_seconds"])
         self.optimizer.seen = self.net.seen
 
@@ -118,14 +120,14 @@ class Trainer:
         began, size = time.monotonic(), self.size_of_step(self.step)
         if size != self.net.input.shape[1::-1]:
             self.net.resize(size)
-        losses, costs, statistics, images = [], [], [], 0
+        losses, costs, measured, images = [], [], [], 0
         for part in range(self.optimizer.options.subdivisions):
             batch = next(self.loader)
             losses.append(self.net.forward(batch.x, batch.truth, train=True))
             self._check_finite(losses[-1])
             self.net.backward()
             costs.append(self.net.darknet_cost)
-            statistics.append(self.net.statistics)
+            measured.append(self.task.measured(self.net, batch))
             images += len(batch.x)
             self._draw_batch(batch, part)
         rate = self.optimizer.step()
@@ -134,10 +136,10 @@ class Trainer:
         self.training_seconds += seconds
         row = {"step": self.step, "images": self.net.seen, "loss": float(np.mean(losses)),
                "darknet_cost": float(np.mean(costs)), "learning_rate": float(rate), "images_per_s": images / seconds,
-               **merged(statistics)}
+               **self.task.merged(measured)}
         bar.update()
         bar.set_postfix_str(f"loss {row['loss']:.3f} rate {rate:.3g} {row['images_per_s']:.0f} images/s"
-                            + (f" mAP {self.last_map:.3f}" if self.last_map is not None else ""), refresh=False)
+                            + (f" {self.task.shown} {self._ranked:.3f}" if self.scores else ""), refresh=False)
         return row
 
     def _check_finite(self, loss):
@@ -172,19 +174,23 @@ class Trainer:
         began, size = time.monotonic(), self.net.input.shape[1::-1]
         if size != self.base_size:
             self.net.resize(self.base_size)
-        result = score(self.net, self.validation, reader=self.reader)
-        self.last_map = result.map_voc07
-        row["map_voc07"] = self.last_map
-        if not self.last_map <= self.best_map:  # also for NaN, where the split has no objects
-            self.best_map = self.last_map
+        self.scores = self.task.score(self.net, self.validation, self.reader)
+        row.update(self.scores)
+        if not self._ranked <= self.best:  # also for NaN, where the split has no objects
+            self.best = self._ranked
             weights.save(self.net, self.folder.best)
         self.validated = time.monotonic()
         self.validation_seconds = self.validated - began
 
+    @property
+    def _ranked(self):
+        """The score by which the best weights are chosen."""
+        return self.scores[self.task.scores[0]]
+
     def _draw_batch(self, batch, part):
         number = self.step * self.optimizer.options.subdivisions + part
         if number < BATCH_PICTURES:
-            image = viz.training_batch(batch.x, batch.truth, self.net.names)
+            image = self.task.draw_batch(batch, self.net.names)
             image.save(self.folder.images / f"train_batch{number}.jpg", quality=90)
 
     def _draw_probes(self):
@@ -193,7 +199,7 @@ class Trainer:
         drawn = []
         for example in chosen:
             try:
-                drawn.append(np.asarray(self.net.detect(pictures.read(example.path)).draw()))
+                drawn.append(self.task.draw_probe(self.net, example.path))
             except pictures.BrokenPicture:
                 continue
         if drawn:
@@ -204,7 +210,7 @@ class Trainer:
         """Probe pictures and chart: after everything is saved, and no reason to end a training."""
         try:
             self._draw_probes()
-            viz.loss_chart(self.folder.rows(), self.folder.chart)
+            viz.loss_chart(self.folder.rows(), self.folder.chart, scores=self.task.scores, axis=self.task.axis)
         except OSError as error:
             tqdm.write(f"warning: {error.filename}: {error.strerror}; the training goes on", file=sys.stderr)
 
@@ -231,22 +237,6 @@ class Trainer:
             return {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
         except ValueError:
             return {}  # not in the main thread: whoever runs us handles signals
-
-
-def merged(statistics):
-    """Means of what the head measured in several mini-batches, weighted by their objects; {} for other heads.
-
-    statistics: list of the dicts that the heads leave in net.statistics.
-    """
-    if not statistics or "count" not in statistics[0]:
-        return {}
-    objects = sum(s["count"] for s in statistics)
-
-    def mean(key):
-        return sum(s[key] * s["count"] for s in statistics if s["count"]) / objects if objects else None
-    return {"avg_iou": mean("avg_iou"), "class": mean("class_probability"), "obj": mean("obj"),
-            "no_obj": sum(s["no_obj"] for s in statistics) / len(statistics), "recall": mean("recall"),
-            "objects": objects}
 
 
 def diagnosis(net, step, rate):

@@ -185,8 +185,8 @@ def _save(figure, path):
         figure.savefig(file, format="png")
 
 
-def _columns(metrics):
-    """metrics.csv (path) or its rows (dicts) as a dict of float64 arrays, NaN where a value is empty or missing."""
+def _columns(metrics, keys):
+    """The columns `keys` of metrics.csv (path) or of its rows (dicts): dict of float64 arrays, NaN where one is empty."""
     if isinstance(metrics, (str, Path)):
         with open(metrics, newline="", encoding="utf-8") as file:
             metrics = list(csv.DictReader(file))
@@ -197,7 +197,6 @@ def _columns(metrics):
         except (TypeError, ValueError):
             return math.nan
 
-    keys = ("step", "loss", "darknet_cost", "learning_rate", "map_voc07")
     return {key: np.array([number(row.get(key)) for row in metrics]) for key in keys}
 
 
@@ -210,16 +209,16 @@ def _smooth(values, share=0.05):
     return (total[high] - total[low]) / (high - low)
 
 
-def loss_chart(metrics, path, title=None):
-    """Loss, learning rate and validation mAP over the steps of a run, one above the other, as the PNG file `path`.
+def loss_chart(metrics, path, title=None, scores=("map_voc07",), axis="validation mAP\nVOC07, IoU 0.5"):
+    """Loss, learning rate and validation scores over the steps of a run, one above the other, as the PNG file `path`.
 
     metrics: path of metrics.csv, or its rows as dicts with the columns step, loss, darknet_cost, learning_rate and
-    map_voc07; empty values are skipped. The loss is drawn raw and smoothed, on a logarithmic axis if it falls far.
-    title: a line above it, or None.
+    `scores` (names of columns, the most important first); empty values are skipped. The loss is drawn raw and smoothed,
+    on a logarithmic axis if it falls far. title: a line above it, or None. axis: what the scores are.
     """
     from matplotlib import ticker
 
-    run = _columns(metrics)
+    run = _columns(metrics, ("step", "loss", "darknet_cost", "learning_rate", *scores))
     figure = _figure(8, 7)
     top, middle, bottom = figure.subplots(3, sharex=True, height_ratios=(3, 1, 1.6))
     for key, colour, label in (("darknet_cost", PALETTE[0], "Darknet's cost"), ("loss", PALETTE[4], "loss")):
@@ -242,17 +241,17 @@ def loss_chart(metrics, path, title=None):
     middle.set_ylim(bottom=0)
     middle.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
     _plain(middle, y="learning rate")
-    seen = np.isfinite(run["map_voc07"])
-    bottom.plot(run["step"][seen], run["map_voc07"][seen], "o-", color=PALETTE[5], linewidth=1.5, markersize=4)
-    if seen.any():
-        best = np.flatnonzero(seen)[np.argmax(run["map_voc07"][seen])]
-        bottom.annotate(f"best {run['map_voc07'][best]:.3f}", (run["step"][best], run["map_voc07"][best]),
-                        (-6, 8 if run["map_voc07"][best] < 0.85 else -14), textcoords="offset points", ha="right",
-                        fontsize=9)
+    for score, colour in reversed(list(zip(scores, (PALETTE[5], PALETTE[1], PALETTE[3])))):
+        seen, value = np.isfinite(run[score]), run[score]
+        bottom.plot(run["step"][seen], value[seen], "o-", color=colour, linewidth=1.5, markersize=4)
+    if seen.any():  # of the first score
+        best = np.flatnonzero(seen)[np.argmax(value[seen])]
+        bottom.annotate(f"best {value[best]:.3f}", (run["step"][best], value[best]),
+                        (-6, 8 if value[best] < 0.85 else -14), textcoords="offset points", ha="right", fontsize=9)
     else:
         bottom.text(0.5, 0.5, "not validated yet", transform=bottom.transAxes, ha="center", va="center", color="#777777")
     bottom.set_ylim(0, 1)
-    _plain(bottom, x="step (updates of the weights)", y="validation mAP\nVOC07, IoU 0.5")
+    _plain(bottom, x="step (updates of the weights)", y=axis)
     _save(figure, path)
 
 

@@ -108,26 +108,27 @@ def detect(net, data):
 
 
 def classify(net, data):
-    """What `detect` does with a classifier `net`; then several pictures at once."""
+    """What `detect` and `evaluate` do with a classifier `net`; all ways of fitting pictures."""
+    from minidarknet import evaluate
     from minidarknet.data import pictures
     from minidarknet.detect import top
-    for example in data:
-        top(net, pictures.read(example.path))
-    net.predict(np.zeros((BATCHES[-1], *net.input.shape), np.float32))
+    for net.resize_mode in pictures.FITS:
+        for example in data:
+            top(net, pictures.read(example.path), 1)
+        evaluate.accuracy(net, data, quiet=True)
 
 
 def update(net, data):
     """What `train` does: batches from the loader in all its ways, forward, backward, an update of the weights."""
-    from minidarknet.data.augment import MODES, Augmentation
     from minidarknet.data.loader import Loader
     from minidarknet.optimizer import SGD
-    for mode in MODES:
-        with Loader(data, BATCHES[-1], 0, 0, lambda step: net.input.shape[1::-1], Augmentation(mode=mode)) as loader:
+    from minidarknet.tasks import task_of
+    task = task_of(net.cfg)
+    for augmentation in task.augmentations(net).values():
+        with Loader(data, BATCHES[-1], 0, 0, lambda step: net.input.shape[1::-1], augmentation) as loader:
             truth = next(loader).truth
-    if not net.detects:
-        truth = np.eye(1, net.classes, dtype=np.float32).repeat(BATCHES[-1], axis=0)
     sgd = SGD(net)
-    for size, batches in sizes(net):
+    for size, batches in sizes(net, task):
         net.resize(size)
         for batch in batches:
             net.forward(np.zeros((batch, *net.input.shape), np.float32), truth[:batch], train=True)
@@ -135,13 +136,13 @@ def update(net, data):
             sgd.step()
 
 
-def sizes(net):
+def sizes(net, task):
     """What training is to be tried at: [((w, h), batches)], the ends of multi-scale training and the own size."""
     from minidarknet.data.multiscale import size_at
-    own = net.input.shape[1::-1]
-    if not net.detects or not net.head.options.random:
+    own, multiscale = net.input.shape[1::-1], task.multiscale(net)
+    if not multiscale:
         return [(own, BATCHES)]
-    drawn = {size_at(0, step, own, net.stride) for step in range(0, 1000, 10)}
+    drawn = {size_at(0, step, own, *multiscale) for step in range(0, 4000, 40)}
     return [(min(drawn), BATCHES[-1:]), (max(drawn), BATCHES[-1:]), (own, BATCHES)]
 
 

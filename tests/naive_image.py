@@ -38,6 +38,21 @@ def place(picture, canvas, new_width, new_height, left, top, fill, flip, strict)
     return out[:, ::-1] if flip else out
 
 
+def window(picture, height, width, turn, scale, right, down, aspect):
+    """By a matrix from the window's middle to the picture's, on a picture with a rim of zeros -> (h, w, 3) float64."""
+    rim = np.pad(np.asarray(picture, np.float64), ((1, 2), (1, 2), (0, 0)))
+    turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    shape = np.array(picture.shape[1::-1])
+    out = np.empty((height, width, 3))
+    for y, x in np.ndindex(height, width):
+        at = turned @ (np.array([x - width / 2 + right, y - height / 2 + down]) / scale * [aspect, 1]) + shape / 2
+        x0, y0 = np.floor(np.clip(at, -1, shape)).astype(int) + 1
+        dx, dy = np.clip(at, -1, shape) + 1 - (x0, y0)
+        out[y, x] = ((1 - dy) * ((1 - dx) * rim[y0, x0] + dx * rim[y0, x0 + 1])
+                     + dy * ((1 - dx) * rim[y0 + 1, x0] + dx * rim[y0 + 1, x0 + 1]))
+    return out
+
+
 def distort(x, hue, saturation, exposure):
     """Through the standard library's colorsys -> (h, w, 3) float64."""
     out = np.empty(x.shape)

@@ -68,6 +68,8 @@ random=1
 """
 
 
+CLASSIFIER = TINY.split("[region]")[0].replace("filters=51", "filters=12") + "[avgpool]\n\n[softmax]\n"
+
 HEAD = """[net]
 batch=2
 width=8

@@ -66,6 +66,27 @@ def test_splits_subsets_and_errors(tmp_path, capsys):
     assert run(capsys, "--date", folder)[0] == 2
 
 
+def test_folders_of_classes_and_darknets_lists(tmp_path, capsys):
+    for n in range(10):
+        make.picture(tmp_path / f"f/{'cat' if n < 5 else 'dog'}/{n}.png", n)
+    code, out, _ = run(capsys, "--data", tmp_path / "f")
+    assert code == 0 and "train: 8 pictures, 2 classes, 0 problems" in out and "val: 2 pictures" in out
+    (tmp_path / "f/cat/1.png").write_text("x")
+    (tmp_path / "l.txt").write_text("f/cat/1.png\nf/dog/7.png\nf/emu/8.png\n")
+    (tmp_path / "n.txt").write_text("cat\ndog\n")
+    (tmp_path / "c.data").write_text("classes=2\ntrain=l.txt\nlables=n.txt\nnames=n.txt\n")
+    code, out, _ = run(capsys, "--data", tmp_path / "c.data", "--classifier")
+    assert code == 3 and "c.data:3: there is no key 'lables'; did you mean labels?" in out and "1.png: not a picture" in out
+    assert "f/emu/8.png': there is no such picture" in out and "train: 1 pictures, 2 classes, 3 problems" in out
+
+
+def test_coco(tmp_path, capsys):
+    from test_coco import coco, row
+    coco(tmp_path, [row(1, 10, 1, [1, 1, 9, 9]), row(2, 10, 4, [1, 1, 9, 9])], split="train2017", pictures="train2017")
+    code, out, _ = run(capsys, "--data", tmp_path)
+    assert code == 3 and "there is no category 4" in out and "train: 2 pictures, 1 objects (0 difficult)" in out
+
+
 def test_as_a_command_and_without_numba(tmp_path):
     folder = make.voc(tmp_path / "x", {"a": [CAT]})
     code = "import sys, minidarknet.check as c; sys.argv[0] = 'check'; c.main(); assert 'numba' not in sys.modules"

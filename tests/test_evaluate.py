@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from make_data import thing, voc, yolo
+from make_data import picture, thing, voc, yolo
 from small import sure_weights
 
 from minidarknet import cli, evaluate
@@ -146,7 +146,7 @@ def test_nothing_to_score(place, do):
 @pytest.mark.parametrize("more, code, words", [
     (["--split", "vla"], 3, "vla"), (["--split", "bare"], 3, "empty"), (["--data", "nowhere"], 3, "nowhere"),
     (["--thresh", "2"], 2, "from 0 to 1"), (["--nms", "nan"], 2, "from 0 to 1"), (["--size", "x"], 2, "--size"),
-    (["--resize", "crop"], 2, "letterbox"), (["--names", "nowhere"], 2, "nowhere"), (["--comp4", "my.cfg"], 2, "a file"),
+    (["--resize", "cut"], 2, "letterbox"), (["--names", "nowhere"], 2, "nowhere"), (["--comp4", "my.cfg"], 2, "a file"),
     (["--plot", "my.cfg/x.png"], 2, "a file"), (["--json", "data"], 2, "a folder"), (["--limit", "0"], 2, "--limit"),
 ])
 def test_what_is_typed_wrong_is_said(place, do, more, code, words):
@@ -155,13 +155,79 @@ def test_what_is_typed_wrong_is_said(place, do, more, code, words):
     assert (got, out, found) == (code, "", None) and words in err
 
 
-def test_classifiers_are_refused_for_now(place, capsys):
+# ---- other files, other metrics
+
+def test_cocos_ap_and_files_for_other_programs(place, do):
+    code, out, _, found = do("--data", "data", "--metric", "coco", "--coco", "r/found_1.json", "--yolo", "txt",
+                             "--comp4", "c4", "--comp4-prefix", "mine_")
+    assert code == 3 and found is None      # a picture that has no number: nothing is made up
+    data({"x_7": CELLS})
+    code, out, _, found = do("--data", "data", "--metric", "coco", "--coco", "r/found.json", "--yolo", "txt",
+                             "--comp4", "c4", "--comp4-prefix", "mine_")
+    assert code == 0 and found["coco"]["AP"] == pytest.approx(1, abs=1e-6) and "COCO  AP 1.0000" in out
+    rows = json.loads(Path("r/found.json").read_text())
+    assert len(rows) == 16 and {(r["image_id"], r["category_id"]) for r in rows} == {(7, 6)}
+    assert len(Path("txt/x_7.txt").read_text().splitlines()) == 16
+    assert len(Path("c4/mine_thing5.txt").read_text().splitlines()) == 16
+
+
+def test_another_iou(place, do):
+    """VOC's boxes are a pixel larger than the 16 x 16 of the objects: 256 / 289 = .89, but at the edges."""
+    for iou, true in ((.88, 16), (.9, 7), (.97, 1)):
+        found = do("--data", "data", "--iou", iou)[3]
+        assert found["iou"] == iou and found["per_class"]["thing5"]["true_positives"] == true
+
+
+def test_coco_json_in_and_out(place, do):
+    """Numbers with gaps come back as they were, although the network counts its classes another way."""
+    from PIL import Image
+    from test_coco import coco, row
+    names = [{"id": 3 * n + 2, "name": f"thing{n}"} for n in reversed(range(3, 8))]
+    coco(Path("c"), [row(1, 10, 3 * 5 + 2, [16, 16, 16, 16], area=256, iscrowd=0)], 1, categories=names)
+    Image.new("RGB", (64, 64)).save("c/val2017/001.png")
+    code, out, err, found = do("--data", "c", "--coco", "found.json", "--metric", "coco")
+    assert code == 0 and found["coco"]["AR100"] == pytest.approx(1)
+    assert {(r["image_id"], r["category_id"]) for r in json.loads(Path("found.json").read_text())} == {(10, 17)}
+
+
+# ---- classifiers
+
+@pytest.fixture
+def classifier(place):
+    """c.cfg and c.weights, which say thing5 whatever they see, and a folder with 3 pictures of thing5 and 1 of thing2."""
+    from small import CLASSIFIER
+
     from minidarknet import weights
     from minidarknet.network import Network
-    Path("c.cfg").write_text(Path("my.cfg").read_text().split("[region]")[0] + "[avgpool]\n[softmax]\n")
-    weights.save(Network.from_cfg("c.cfg"), "c.weights")
-    assert cli.run(evaluate.main, ["c.cfg", "c.weights", "--data", "data"]) == 2
-    assert "not supported yet" in capsys.readouterr().err
+    Path("c.cfg").write_text(CLASSIFIER)
+    net = Network.from_cfg("c.cfg")
+    for stored in net.layers[4].stored:
+        stored.array[...] = 0
+    net.layers[4].bias[..., 5] = 3
+    weights.save(net, "c.weights")
+    for number, name in enumerate(("thing5/a", "thing5/b", "thing5/c", "thing2/d")):
+        picture(Path(f"folder/val/{name}.png"), number)
+
+
+def test_top_1_and_top_k(classifier, capsys):
+    words = ["c.cfg", "c.weights", "--names", "my.names", "--data", "folder", "--json", "x.json"]
+    assert cli.run(evaluate.main, words) == 0
+    out, found = capsys.readouterr().out, json.loads(Path("x.json").read_text())
+    assert (found["top1"], found["topk"], found["k"], found["images"]) == (.75, 1, 5, 4)    # of equals the first: 0 1 2 3
+    assert found["resize"] == "crop" and "top-1 0.7500  top-5 1.0000" in out and "thing5 (1)" in out
+    assert cli.run(evaluate.main, [*words, "--top", "2", "--resize", "letterbox"]) == 0
+    found = json.loads(Path("x.json").read_text())
+    assert (found["topk"], found["k"], found["resize"]) == (.75, 2, "letterbox")
+
+
+def test_boxes_are_not_for_classifiers(classifier, capsys):
+    words = ["c.cfg", "c.weights", "--names", "my.names", "--data"]
+    assert cli.run(evaluate.main, [*words, "data"]) == 3
+    assert "minidarknet crops" in capsys.readouterr().err
+    assert cli.run(evaluate.main, [*words, "folder", "--comp4", "x"]) == 2
+    assert "--comp4 is for detectors" in capsys.readouterr().err
+    assert cli.run(evaluate.main, ["my.cfg", "my.weights", "--data", "folder"]) == 3
+    assert "needs boxes" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="needs VOC pictures and trained weights from ../shared")

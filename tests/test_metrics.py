@@ -21,9 +21,8 @@ from minidarknet.metrics import (
     evaluate_detections,
     match,
     precision_recall,
-    read_comp4,
-    write_comp4,
 )
+from minidarknet.results import read_comp4
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -148,6 +147,16 @@ def random_rows(rng, pictures, n, truths=None):
     return rows
 
 
+def naive_eleven(verdicts, objects):
+    """VOCevaldet.m of 2007: at each of eleven recalls the best precision of all thresholds that reach it."""
+    points, right, counted = [], 0, 0
+    for verdict in verdicts:
+        if verdict != IGNORED:
+            right, counted = right + (verdict == TRUE), counted + 1
+            points.append((right / objects, right / counted))
+    return sum(max([p for r, p in points if r >= t * .1], default=0) for t in range(11)) / 11
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_like_the_naive_evaluator(seed):
     rng = np.random.default_rng(seed)
@@ -157,7 +166,9 @@ def test_like_the_naive_evaluator(seed):
     assert verdicts(found, truth) == expected
     assert {TRUE, FALSE, IGNORED} == set(expected)
     objects = sum(not row[1] for row in truth)
-    assert ap_voc10(*precision_recall(np.array(expected), objects)) == pytest.approx(naive_area(expected, objects))
+    curve = precision_recall(np.array(expected), objects)
+    assert ap_voc10(*curve) == pytest.approx(naive_area(expected, objects), abs=1e-9)
+    assert ap_voc07(*curve) == pytest.approx(naive_eleven(expected, objects), abs=1e-9)
 
 
 def test_area_like_pycocotools(capsys):
@@ -240,42 +251,11 @@ def test_evaluate_refuses_what_does_not_fit():
         evaluate_detections({}, EXAMPLES, NAMES[:2])
 
 
-# ---- comp4 files
+# ---- Darknet's boxes
 
 def test_box_px():
     np.testing.assert_array_equal(box_px([[-3, 2.5, 40, 90], [0, 0, 99, 79]], (100, 80)),
                                   [[1, 3.5, 41, 80], [1, 1, 100, 80]])
-
-
-def test_comp4_there_and_back(tmp_path):
-    files = write_comp4(tmp_path / "results", FOUND, EXAMPLES, NAMES)
-    assert [file.name for file in files] == [f"comp4_det_test_{name}.txt" for name in NAMES]
-    assert files[0].read_text().splitlines() == ["a 0.900000 1.000000 1.000000 10.000000 10.000000",
-                                                 "b 0.700000 61.000000 61.000000 71.000000 71.000000"]
-    assert files[1].read_text() == "a 0.800000 50.000000 50.000000 100.000000 80.000000\n"
-    again = evaluate_boxes(read_comp4(tmp_path / "results", EXAMPLES, NAMES), EXAMPLES, NAMES)
-    assert again.to_dict() == evaluate_detections(FOUND, EXAMPLES, NAMES).to_dict()
-
-
-@pytest.mark.parametrize("line, words", [("a .5 1 2 3", "cat.txt:2: expected"), ("a .5 1 2 3 x", "expected"),
-                                         ("z .5 1 2 3 4", "no annotation of picture 'z'")])
-def test_comp4_names_the_line(tmp_path, line, words):
-    (tmp_path / "comp4_det_test_cat.txt").write_text(f"a .5 1 2 3 4\n{line}\n")
-    with pytest.raises(DataError, match=words):
-        read_comp4(tmp_path, EXAMPLES, NAMES)
-
-
-def test_comp4_of_a_name_with_spaces(tmp_path):
-    examples = [example("my cat", [(0, 0, 1, 1, 10, 10)])]
-    write_comp4(tmp_path, {"my cat": FOUND["b"][:1]}, examples, NAMES)
-    assert read_comp4(tmp_path, examples, NAMES)[0].picture.tolist() == [0]
-
-
-def test_comp4_missing(tmp_path):
-    with pytest.raises(DataError, match="comp4_det_test_cat.txt"):
-        read_comp4(tmp_path, EXAMPLES, NAMES)
-    (tmp_path / "comp4_det_test_dog.txt").write_text("")
-    assert [len(found.value) for found in read_comp4(tmp_path, EXAMPLES, NAMES)] == [0, 0, 0, 0]
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="needs the shared data beside the project")

@@ -1,7 +1,7 @@
 """data/multiscale.py: Darknet's sizes, drawn from seed and step alone."""
 from collections import Counter
 
-from minidarknet.data.multiscale import size_at
+from minidarknet.data.multiscale import CLASSIFIER, size_at
 
 
 def test_darknets_ten_sizes_each_for_ten_updates():
@@ -26,3 +26,12 @@ def test_seed_and_step_decide_alone():
     assert [size_at(7, s, (416, 416)) for s in (500, 3, 77)] == [size_at(7, s, (416, 416)) for s in (500, 3, 77)]
     one, other = ([size_at(seed, s, (416, 416)) for s in range(0, 500, 10)] for seed in (7, 8))
     assert one != other
+
+
+def test_classifiers_have_darknets_own_sizes():
+    """128, 160, ..., 448, a new one every 40 updates; another base is scaled by the same ratios."""
+    sizes = [size_at(0, step, (256, 256), 32, CLASSIFIER) for step in range(8000)]
+    assert set(sizes) == {(32 * k, 32 * k) for k in range(4, 15)}
+    assert all(len(set(sizes[n:n + 40])) == 1 for n in range(0, 8000, 40))
+    small = {size_at(0, step, (28, 28), 1, CLASSIFIER) for step in range(0, 8000, 40)}
+    assert small == {(round(28 * k / 8),) * 2 for k in range(4, 15)}

@@ -224,13 +224,17 @@ def test_with_classes_changes_head_and_filters():
     assert cfg.layers[13].get("filters") == "512"
     cfg = parser.with_classes(parser.read("cfg/tiny.cfg"), 7)
     assert cfg.layers[19].get("filters") == "7" and cfg.layers[18].get("filters") == "128"
+    cfg = parser.with_classes(parser.read("cfg/alexnet.cfg"), 7)
+    assert cfg.layers[-2].get("output") == "7" and parser.classes_of(cfg) == 7
+    cfg = parser.with_classes(parser.parse("[net]\n[conn]\noutput=9\n[cost]\n"), 4)
+    assert cfg.layers[0].get("output") == "4" and parser.classes_of(parser.read("cfg/yolov3.cfg")) == 80
     cfg = parser.with_classes(parser.parse("[net]\n[conv]\n[dropout]\n[region]\nnum=2 # two\n"), 4)
     assert cfg.layers[0].get("filters") == "18"
 
 
 @pytest.mark.parametrize("text, told", [
-    ("[net]\n[conv]\n", "has no head to fit to 4 classes"),
-    ("[net]\n[region]\n", "my.cfg:2 [region] cannot be fitted to 4 classes: expected a [convolutional] before it"),
+    ("[net]\n[conv]\n", "has no head to fit to other classes"),
+    ("[net]\n[region]\n", "my.cfg:2 [region] cannot be fitted to other classes: expected a [convolutional] before it"),
     ("[net]\n[conv]\n[route]\nlayers=0\n[region]\n", "expected a [convolutional] before it"),
     ("[net]\n[conv]\n[region]\nnum=five\n", "my.cfg:4 [region] num=five: expected a whole number"),
 ])

@@ -17,9 +17,9 @@ ROOMS = [
      "activations", "cores", "libdarknet", "__init__"},                                                # 0 ground
     {"layers"},                                                                             # 1 layers
     {"network", "fuse", "weights", "weights_misfit", "optimizer"},                                  # 2 machine
-    {"data", "detections", "metrics", "viz", "oracles"},                                           # 3 workshop
+    {"data", "detections", "metrics", "coco_metrics", "accuracy", "results", "viz", "oracles"},        # 3 workshop
     {"cli", "train", "trainer", "schedule", "runs", "evaluate", "detect", "info", "check", "show", "bench", "machine",
-     "warmup", "compiling", "parity", "__main__"},                                                    # 4 commands
+     "warmup", "compiling", "parity", "crops", "tasks", "words", "__main__"},                         # 4 commands
 ]
 EXCEPTION = ("network", {"data", "detections"})  # Network.detect, a convenience, imports upstairs inside the method
 

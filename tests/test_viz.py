@@ -90,6 +90,9 @@ ROWS = [{"step": i, "images": 8 * i, "loss": 50.0 / i, "darknet_cost": 70.0 / i,
          "images_per_s": 90, "map_voc07": 0.01 * i if i % 10 == 0 else ""} for i in range(1, 41)]
 
 
+KEYS = ("step", "loss", "darknet_cost", "learning_rate", "map_voc07")
+
+
 @pytest.mark.parametrize("rows", [ROWS, ROWS[:1], ROWS[:5], [], [dict(ROWS[0], loss="nan")]],
                          ids=["whole", "one", "unvalidated", "empty", "nan"])
 def test_loss_chart(rows, tmp_path):
@@ -103,11 +106,18 @@ def test_loss_chart(rows, tmp_path):
 def test_loss_chart_from_a_file(tmp_path):
     lines = [",".join(ROWS[0])] + [",".join(str(value) for value in row.values()) for row in ROWS]
     (tmp_path / "metrics.csv").write_text("\n".join(lines) + "\n")
-    read, given = viz._columns(tmp_path / "metrics.csv"), viz._columns(ROWS)
+    read, given = (viz._columns(rows, KEYS) for rows in (tmp_path / "metrics.csv", ROWS))
     for key in read:
         np.testing.assert_array_equal(read[key], given[key])
     assert np.isfinite(given["map_voc07"]).sum() == 4
     viz.loss_chart(tmp_path / "metrics.csv", tmp_path / "chart.png")
+
+
+def test_loss_chart_of_two_scores(tmp_path):
+    rows = [dict(row, top1=row["map_voc07"], topk=2 * (row["map_voc07"] or 0)) for row in ROWS]
+    for name, scores in (("one", ("top1",)), ("two", ("top1", "topk"))):
+        viz.loss_chart(rows, tmp_path / f"{name}.png", scores=scores, axis="accuracy")
+    assert (tmp_path / "one.png").read_bytes() != (tmp_path / "two.png").read_bytes()
 
 
 def test_smooth_is_a_mean_of_neighbours():

@@ -46,12 +46,25 @@ def test_yolo_rounding_is_no_problem(tmp_path):
 
 
 def test_yolo_label_paths():
+    """Darknet's own place comes first, odd as it may be; what it would read as text that is none never comes."""
     def of(path):
         return [p.as_posix() for p in yolo_txt.labels_of(Path(path))]
     assert of("x/images/raw/images/a.jpg.jpg") == ["x/images/raw/labels/a.jpg.txt", "x/images/raw/images/a.jpg.txt"]
-    assert of("VOC/JPEGImages/strawberry.jpg")[0] == "VOC/labels/strawberry.txt"
+    assert of("VOC/JPEGImages/strawberry.jpg") == ["VOC/labels/stlabelsberry.txt", "VOC/labels/strawberry.txt",
+                                                   "VOC/JPEGImages/strawberry.txt"]
+    assert of("a/images/b/images/c.png") == ["a/labels/b/images/c.txt", "a/images/b/labels/c.txt", "a/images/b/images/c.txt"]
+    assert of("coco/images/train2014/c.JPEG") == ["coco/labels/train2014/c.txt", "coco/images/train2014/c.txt"]
     assert of("x/train/images.jpeg") == ["x/train/images.txt"]
-    assert of("images/sub/a.bmp")[0] == "labels/sub/a.txt"
+    assert of("images/sub/a.bmp") == ["labels/sub/a.txt", "images/sub/a.txt"]
+
+
+def test_yolo_labels_where_darknet_looks(tmp_path):
+    """The first "images" of two, where one would expect the second."""
+    file = make.yolo(tmp_path / "images", {"a": "0 .5 .5 .5 .5"})
+    own = tmp_path / "labels/images/a.txt"
+    own.parent.mkdir(parents=True)
+    own.write_text("1 .5 .5 .5 .5")
+    assert load(file, "train").counts.tolist() == [0, 1]
 
 
 def test_yolo_labels_beside_the_pictures(tmp_path):
@@ -126,6 +139,13 @@ def test_yolo_errors_at_the_door(tmp_path):
     (tmp_path / "train.txt").write_text("gone.png\n")
     with pytest.raises(DataError, match="train.txt:1: 'gone.png'"):
         load(file, "train")
+
+
+def test_yolo_misspelt_keys_are_told(tmp_path):
+    file = make.yolo(tmp_path, {"a": "0 .5 .5 .5 .5"})
+    file.write_text(file.read_text() + "bakup=b\nvalid_list=x\nmy_own=1\ntop=3\nleaves=l\n")
+    assert [str(p) for p in load(file, "train").problems] == [
+        f"{file}:4: there is no key 'bakup'; did you mean backup?"]
 
 
 def test_yolo_splits_and_classes_without_names(tmp_path):

@@ -38,6 +38,19 @@ class Augmentation:
         if not 0 <= self.jitter < 1:
             raise UsageError(f"jitter={self.jitter:g}: a fraction of the picture's side, 0 <= jitter < 1, is expected")
 
+    def vary(self, picture, example, size, rng):
+        """One varied picture and its truth (t, 5), as `augment`; difficult objects are not in the truth."""
+        easy = ~example.difficult
+        return augment(picture, example.boxes[easy], example.classes[easy], size, self, rng)
+
+    @staticmethod
+    def batch_truth(truths):
+        """The truths (t, 5) of a batch's pictures, zero rows after the last object of each: (b, t, 5) float32."""
+        truth = np.zeros((len(truths), max(1, *map(len, truths)), 5), np.float32)
+        for row, own in zip(truth, truths):
+            row[:len(own)] = own
+        return truth
+
 
 def _placed(width, height, size, options, rng):
     """Where "place" puts a picture: (new width, new height, left, top), canvas pixels."""
@@ -62,11 +75,14 @@ def _cropped(width, height, size, options, rng):
             round(-top * scale_y))
 
 
-def _factor(limit, rng):
-    """A factor between 1 and `limit`, or its inverse. limit: > 0, below or above 1; 0 means 1, as in Darknet."""
+def factor(limit, rng):
+    """A factor (float) between 1 and `limit`, or its inverse. limit: > 0, below or above 1; 0 means 1, as in Darknet.
+
+    rng: numpy Generator, drawn from twice.
+    """
     limit = limit or 1.0
-    factor, way = rng.uniform(min(1.0, limit), max(1.0, limit)), rng.integers(2)
-    return float(factor if way else 1 / factor)
+    drawn, way = rng.uniform(min(1.0, limit), max(1.0, limit)), rng.integers(2)
+    return float(drawn if way else 1 / drawn)
 
 
 def _truth(boxes, classes, size, where, flip):
@@ -104,7 +120,7 @@ def augment(picture, boxes, classes, size, options, rng):
     height, width = picture.shape[:2]
     where = (_placed if options.mode == "place" else _cropped)(width, height, size, options, rng)
     hue = float(rng.uniform(-options.hue, options.hue))
-    saturation, exposure = _factor(options.saturation, rng), _factor(options.exposure, rng)
+    saturation, exposure = factor(options.saturation, rng), factor(options.exposure, rng)
     flip = bool(rng.integers(2)) and options.flip
     x = np.empty((size[1], size[0], 3), np.float32)
     place(picture, x, *where, pictures.FILL, flip, 255.0, False)

@@ -1,9 +1,11 @@
 """What the data room hands around: an annotated picture, a set of them, and what was wrong with the files."""
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from minidarknet.data import pictures
 
 
 class Problem(NamedTuple):
@@ -23,8 +25,11 @@ class Example:
 
     id: str, the name without folder and extension. path: Path of the picture. boxes: (n, 4) float32, centre form
     x y w h, fractions of the picture. classes: (n,) int64. difficult: (n,) bool, not trained on and not counted in
-    scores. box_px: (n, 4) float64, xmin ymin xmax ymax in VOC's pixels (counted from 1, the last one included), as
-    the file has them. size: (w, h) in pixels.
+    scores (VOC's difficult, COCO's crowd). box_px: (n, 4) float64, xmin ymin xmax ymax in VOC's pixels (counted from 1,
+    the last one included), as the file has them. size: (w, h) in pixels. area: (n,) float64, square pixels of the
+    objects themselves where that is known (COCO), else None. number: COCO's number of the picture, else None.
+
+    A picture of a classifier holds one object: its class, as large as the picture.
     """
 
     id: str
@@ -34,22 +39,28 @@ class Example:
     difficult: np.ndarray
     box_px: np.ndarray
     size: tuple
+    area: np.ndarray | None = None
+    number: int | None = None
 
     def only(self, keep, classes):
         """The same picture with the objects where `keep` (n,) bool is set and new class ids `classes` (n,) int64."""
-        return Example(self.id, self.path, self.boxes[keep], classes[keep], self.difficult[keep], self.box_px[keep],
-                       self.size)
+        return replace(self, boxes=self.boxes[keep], classes=classes[keep], difficult=self.difficult[keep],
+                       box_px=self.box_px[keep], area=None if self.area is None else self.area[keep])
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Annotated pictures. name: str; names: the class names in the order of their ids; examples: list of Example;
-    problems: list of Problem, everything that was left out, clipped or doubtful when the files were read."""
+    problems: list of Problem, everything that was left out, clipped or doubtful when the files were read. categories:
+    COCO's number of every class, where the data has such, else None. classifies: each picture has one class, no boxes.
+    """
 
     name: str
     names: tuple
     examples: list
     problems: list = field(default_factory=list)
+    categories: tuple | None = None
+    classifies: bool = False
 
     def __len__(self):
         return len(self.examples)
@@ -73,18 +84,38 @@ class Objects:
     """Collects the objects of one picture, box by box, and makes the Example of them."""
 
     def __init__(self):
-        self._corners, self._classes, self._difficult, self._box_px = [], [], [], []
+        self._corners, self._classes, self._difficult, self._box_px, self._area = [], [], [], [], []
 
-    def add(self, corners, class_id, difficult, box_px):
-        """One object. corners: left top right bottom, fractions of the picture; clipped to it. box_px: see Example."""
+    def add(self, corners, class_id, difficult, box_px, area=None):
+        """One object. corners: left top right bottom, fractions of the picture; clipped to it. box_px, area: see Example.
+
+        area: of all objects of a picture or of none.
+        """
         self._corners.append([min(max(edge, 0.0), 1.0) for edge in corners])
         self._classes.append(class_id)
         self._difficult.append(difficult)
         self._box_px.append(box_px)
+        self._area.append(area)
 
-    def example(self, id, path, size):
-        """The Example with the objects so far. id: str; path: Path; size: (w, h)."""
+    def example(self, id, path, size, number=None):
+        """The Example with the objects so far. id: str; path: Path; size: (w, h); number: see Example."""
         corners = np.array(self._corners, np.float64).reshape(-1, 4)
         boxes = np.concatenate([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], axis=1)
         return Example(id, Path(path), boxes.astype(np.float32), np.array(self._classes, np.int64),
-                       np.array(self._difficult, bool), np.array(self._box_px, np.float64).reshape(-1, 4), size)
+                       np.array(self._difficult, bool), np.array(self._box_px, np.float64).reshape(-1, 4), size,
+                       None if None in self._area else np.array(self._area, np.float64), number)
+
+
+def one_class(id, path, class_id, problems):
+    """The Example of a picture that has one class as a whole, or None, with a Problem, when it is no picture.
+
+    id: str; path: Path; class_id: int; problems: list of Problem, appended.
+    """
+    try:
+        width, height = pictures.size(path)
+    except pictures.BrokenPicture as broken:
+        problems.append(Problem(str(path), 0, f"{broken.reason}; left out"))
+        return None
+    objects = Objects()
+    objects.add((0, 0, 1, 1), class_id, False, (1, 1, width, height))
+    return objects.example(id, path, (width, height))

@@ -1,12 +1,11 @@
 """Batches for training and for scoring, made ahead by threads while the network computes."""
 import threading
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from minidarknet.data import pictures
-from minidarknet.data.augment import Augmentation, augment
+from minidarknet.data.augment import Augmentation
 from minidarknet.data.draws import ORDER, PICTURE, REPLACEMENT, stream
 from minidarknet.data.example import Problem
 from minidarknet.data.prefetch import Prefetch
@@ -19,8 +18,8 @@ WORKERS = 2          # threads, if nothing else is asked for
 
 class Batch(NamedTuple):
     """One mini-batch. x: (b, h, w, 3) float32 in 0..1. truth: (b, t, 5) float32, rows x y w h class in fractions,
-    zero rows after the last object. ids: list of the pictures' ids. step: the update it belongs to, from 0.
-    index: which mini-batch of that update, from 0."""
+    zero rows after the last object; for classifiers (b, classes) float32, 1 for the class. ids: list of the pictures'
+    ids. step: the update it belongs to, from 0. index: which mini-batch of that update, from 0."""
 
     x: np.ndarray
     truth: np.ndarray
@@ -113,15 +112,10 @@ class _Maker:
                 return None
             place = (step * self.subdivisions + index) * self.batch + n
             example, picture = self._read(place)
-            easy = ~example.difficult
-            x[n], truth = augment(picture, example.boxes[easy], example.classes[easy], (width, height), self.options,
-                                  stream(self.seed, PICTURE, place))
+            x[n], truth = self.options.vary(picture, example, (width, height), stream(self.seed, PICTURE, place))
             truths.append(truth)
             ids.append(example.id)
-        truth = np.zeros((self.batch, max(1, *map(len, truths)), 5), np.float32)
-        for row, own in zip(truth, truths):
-            row[:len(own)] = own
-        return Batch(x, truth, ids, step, index)
+        return Batch(x, self.options.batch_truth(truths), ids, step, index)
 
 
 class Loader:
@@ -133,22 +127,20 @@ class Loader:
     another (always the same), and noted once in `problems`.
 
     dataset: Dataset (or anything with `examples`). batch: pictures per mini-batch. seed: int. first_step: updates made
-    before (0 at the start). size_of_step: function step -> (w, h). augmentation: Augmentation, or None for its
-    defaults. workers: threads.
-    mode: "letterbox" or "stretch", or None: as the augmentation says. subdivisions: mini-batches per update. problems:
-    list to append Problems to. cache: bytes of memory for decoded pictures. `waited`: seconds next() had to wait.
+    before (0 at the start). size_of_step: function step -> (w, h). augmentation: Augmentation, or ClassAugmentation for
+    classes of whole pictures, or None for Augmentation's defaults. workers: threads.
+    subdivisions: mini-batches per update. problems: list to append Problems to. cache: bytes of memory for decoded
+    pictures. `waited`: seconds next() had to wait.
     next() raises DataError when no picture at all can be read.
     """
 
     def __init__(self, dataset, batch, seed, first_step, size_of_step, augmentation=None, workers=None,
-                 mode=None, subdivisions=1, problems=None, cache=CACHE_BYTES):
+                 subdivisions=1, problems=None, cache=CACHE_BYTES):
         examples = list(dataset.examples)
         if not examples:
             raise DataError("the data set holds no picture")
         self.problems = [] if problems is None else problems
-        options = augmentation or Augmentation()
-        options = options if mode is None else replace(options, resize=mode)
-        maker = _Maker(examples, batch, seed, first_step, size_of_step, options, subdivisions,
+        maker = _Maker(examples, batch, seed, first_step, size_of_step, augmentation or Augmentation(), subdivisions,
                        Reader(examples, self.problems, cache))
         workers = workers or WORKERS
         self._prefetch = Prefetch(maker.make, None, workers, max(AHEAD, workers))

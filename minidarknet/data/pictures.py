@@ -25,7 +25,7 @@ class BrokenPicture(DataError):
 
 
 class Geometry(NamedTuple):
-    """Where a picture lies in the network's input; all whole pixels, all (w, h) or (left, top)."""
+    """Where a picture lies in the network's input; pixels, all (w, h) or (left, top)."""
 
     picture: tuple  # size of the original picture
     canvas: tuple   # size of the network's input
@@ -207,9 +207,27 @@ def stretch(picture, shape):
     return x, Geometry((w, h), (width, height), (width, height), (0, 0))
 
 
+def crop(picture, shape):
+    """Resize the middle square of a picture to the network's input: what classifiers are validated on.
+
+    picture: (h, w, 3) uint8. shape: (H, W). Returns x (H, W, 3) float32 in 0..1, and the Geometry of the whole picture.
+
+    Darknet: src/image.c, center_crop_image.
+    """
+    (height, width), (h, w) = shape, picture.shape[:2]
+    side = min(h, w)
+    left, top = (w - side) // 2, (h - side) // 2
+    x, _ = stretch(np.ascontiguousarray(picture[top:top + side, left:left + side]), shape)
+    across, along = width / side, height / side
+    return x, Geometry((w, h), (width, height), (w * across, h * along), (-left * across, -top * along))
+
+
+FITS = {"letterbox": letterbox, "stretch": stretch, "crop": crop}
+
+
 def fit(picture, shape, mode="letterbox"):
-    """letterbox or stretch, as `mode` says. picture: (h, w, 3) uint8; shape: (H, W). Returns (x, Geometry)."""
-    return {"letterbox": letterbox, "stretch": stretch}[mode](picture, shape)
+    """One of FITS, as `mode` says. picture: (h, w, 3) uint8; shape: (H, W). Returns (x, Geometry)."""
+    return FITS[mode](picture, shape)
 
 
 def is_picture(path):

@@ -183,16 +183,17 @@ def example(id, path, xml, annotation, names, problems, zeros=None):
     return objects.example(id, path, size)
 
 
-def splits(folder):
-    """Names of the lists in ImageSets/Main, sorted: list of str. folder: Path."""
-    return sorted(path.stem for path in (folder / "ImageSets" / "Main").glob("*.txt"))
+def splits(folders):
+    """Names of the lists in ImageSets/Main that all `folders` (list of Path) have, sorted: list of str."""
+    return sorted(set.intersection(*({path.stem for path in (folder / "ImageSets" / "Main").glob("*.txt")}
+                                     for folder in folders)))
 
 
 def _ids(folder, split, problems):
     """The ids a split's list names, each once, with their lines: dict id -> line."""
     path = folder / "ImageSets" / "Main" / f"{split}.txt"
     if not path.is_file():
-        there = ", ".join(splits(folder)) or "no list at all: write one with an id per line"
+        there = ", ".join(splits([folder])) or "no list at all: write one with an id per line"
         raise DataError(f"{path}: there is no split {split!r}; {path.parent} holds {there}")
     ids = {}
     for line, text in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):

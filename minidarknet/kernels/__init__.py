@@ -20,7 +20,7 @@ from minidarknet.kernels.convolutional import (
 from minidarknet.kernels.cost import cost_sse
 from minidarknet.kernels.crop import crop_forward
 from minidarknet.kernels.dropout import dropout_backward, dropout_forward
-from minidarknet.kernels.image import distort, place, resize_darknet
+from minidarknet.kernels.image import distort, place, resize_darknet, window
 from minidarknet.kernels.maxpool import maxpool_backward, maxpool_forward
 from minidarknet.kernels.region import region_activate, region_assign, region_decode, region_loss
 from minidarknet.kernels.reorg import reorg_backward, reorg_forward
@@ -41,5 +41,5 @@ __all__ = [
     "region_assign", "region_decode", "region_loss", "reorg_backward", "reorg_forward", "resize_darknet",
     "route_backward", "route_forward", "sgd_update", "shortcut_backward_source", "shortcut_backward_x",
     "shortcut_forward", "softmax_forward", "softmax_loss", "upsample_backward", "upsample_forward",
-    "yolo_activate", "yolo_assign", "yolo_decode", "yolo_loss",
+    "window", "yolo_activate", "yolo_assign", "yolo_decode", "yolo_loss",
 ]

@@ -125,6 +125,44 @@ def place(picture, out, new_width, new_height, left, top, fill, flip, white, str
 
 
 @jit
+def window(picture, out, turn, scale, right, down, aspect, flip, white):
+    """A turned window of a picture, resized: the middle of `out` is (right, down) pixels off the middle of the picture.
+
+        u = aspect (x - w/2 + right) / scale,  v = (y - h/2 + down) / scale
+        out[y, x] = picture[u sin + v cos + H/2, u cos - v sin + W/2], between pixels linearly; 0 outside
+
+    picture: (H, W, 3) uint8 or float32. out: (h, w, 3) float32, 0..1, *written*. turn: float, radians. scale: float,
+    pixels of `out` for one of the picture. right, down: float, pixels of `out`. aspect: float, factor. flip: bool, left
+    and right are exchanged. white: float, the value in `picture` that becomes 1.
+
+    Darknet: src/image.c, rotate_crop_image.
+    """
+    height, width = picture.shape[0], picture.shape[1]
+    out_height, out_width = out.shape[0], out.shape[1]
+    cos, sin, one, light = np.float32(np.cos(turn)), np.float32(np.sin(turn)), np.float32(1), np.float32(1 / white)
+    step_u, step_v = np.float32(aspect / scale), np.float32(1 / scale)
+    first_u, first_v = np.float32(right - out_width / 2), np.float32(down - out_height / 2)
+    middle_x, middle_y = np.float32(width / 2), np.float32(height / 2)
+    for y in range(out_height):
+        v = (np.float32(y) + first_v) * step_v
+        for x in range(out_width):
+            u = (np.float32(out_width - 1 - x if flip else x) + first_u) * step_u
+            at_x, at_y = cos * u - sin * v + middle_x, sin * u + cos * v + middle_y
+            x0, y0 = int(np.floor(at_x)), int(np.floor(at_y))
+            dx, dy = at_x - np.float32(x0), at_y - np.float32(y0)
+            for c in range(3):
+                total = np.float32(0)
+                for j in range(2):
+                    if 0 <= y0 + j < height:
+                        share_y = dy if j else one - dy
+                        for i in range(2):
+                            if 0 <= x0 + i < width:
+                                share_x = dx if i else one - dx
+                                total += share_y * share_x * np.float32(picture[y0 + j, x0 + i, c])
+                out[y, x, c] = total * light
+
+
+@jit
 def distort(x, hue, saturation, exposure):
     """Shift the hue, stretch saturation and brightness of a picture, in HSV: h + hue, s saturation, v exposure.
 
