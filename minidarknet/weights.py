@@ -20,7 +20,9 @@ from minidarknet.files import replacing
 from minidarknet.weights_misfit import diagnose, foreign, table
 
 OLDEST = 16     # bytes of the shorter header
+MOST_SEEN = 1 << 48     # pictures: nobody trains that long
 FLOAT = np.dtype("<f4")
+ABSURD = 1e18   # a weight's size from which on its square is no float32
 
 
 class Header(NamedTuple):
@@ -155,6 +157,9 @@ def _checked(network, path, layers):
         cause = diagnose(network.layers[:layers], blocks, size, header)
         raise WeightsError(f"{path}: {size:,} bytes, but the network takes {wanted}.\n"
                            f"{table(blocks, size, header.size)}\n{cause}")
+    if header.seen >= MOST_SEEN:
+        raise WeightsError(f"{path}: says it was trained on {header.seen:,} pictures: its header, bytes 12 to 19, is "
+                           "damaged")
     floats = np.memmap(path, FLOAT, "r", header.size, ((needed - header.size) // 4,)) if blocks else np.zeros(0, FLOAT)
     pieces, position = [], 0
     for block in blocks:
@@ -175,6 +180,9 @@ def _check_values(values, where, name):
         bad = np.flatnonzero(~finite)
         raise WeightsError(f"{where}: {len(bad):,} of {len(values):,} numbers are not finite (the first: "
                            f"{values[bad[0]]}); the training that wrote this file had diverged, or it is damaged")
+    if len(values) and max(-values.min(), values.max()) >= ABSURD:
+        raise WeightsError(f"{where}: holds {values[np.abs(values).argmax()]:g}; no network computes with such a weight: "
+                           "this file belongs to another cfg, or it is damaged")
     if "variance" in name and (values < 0).any():
         raise WeightsError(f"{where}: a variance of {values.min():g} is below 0; this file belongs to another cfg, "
                            "or its header is not the one its version promises")

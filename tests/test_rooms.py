@@ -14,7 +14,7 @@ WIDEST = 125    # characters
 
 ROOMS = [
     {"kernels", "engine", "parser", "grammar", "options", "netoptions", "paths", "names", "files", "errors",
-     "activations", "cores", "__init__"},                                                   # 0 ground
+     "activations", "cores", "limits", "__init__"},                                                   # 0 ground
     {"layers"},                                                                             # 1 layers
     {"network", "fuse", "weights", "weights_misfit", "optimizer"},                                  # 2 machine
     {"data", "detections", "metrics", "viz"},                                               # 3 workshop
