@@ -35,6 +35,7 @@ VALUE_IN_LINE = re.compile(r"(\s*[^=]*=\s*)([^#]*?)(\s*(?:#.*)?)")
 LARGEST = 1 << 20    # bytes of a cfg; Darknet's largest has 50,000
 DETECTORS = ("region", "yolo")  # the heads that find boxes
 # Layers between the last convolution and a head that leave the number of channels as it is.
+FEEDING = {"convolutional": "filters", "connected": "output"}  # what decides how many channels a head reads
 SAME_CHANNELS = ("activation", "avgpool", "batchnorm", "dropout", "maxpool")
 
 
@@ -237,7 +238,7 @@ def _count(cfg, section, key, default):
 
 
 def with_classes(cfg, classes):
-    """A Cfg whose heads tell `classes` (int) classes apart: their `classes` and the filters that feed each of them.
+    """A Cfg whose heads tell `classes` (int) classes apart: their `classes` and the channels that feed each of them.
 
         region: filters = num * (coords + 1 + classes)        softmax: filters = classes
         yolo: filters = len(mask) * (4 + 1 + classes)
@@ -251,7 +252,7 @@ def with_classes(cfg, classes):
         j = i - 1
         while j >= 0 and cfg.layers[j].name in SAME_CHANNELS:
             j -= 1
-        if j < 0 or cfg.layers[j].name != "convolutional":
+        if j < 0 or cfg.layers[j].name not in FEEDING:
             raise error(cfg, head, f"cannot be fitted to {classes} classes: expected a [convolutional] before it")
         filters = classes
         if head.name in DETECTORS:
@@ -259,7 +260,7 @@ def with_classes(cfg, classes):
             mask = head.get("mask") if head.name == "yolo" else None
             anchors = mask.count(",") + 1 if mask else _count(cfg, head, "num", 1)
             filters = anchors * (_count(cfg, head, "coords", 4) + 1 + classes)
-        values[f"convolutional[{cfg.layers[j].number}].filters"] = filters
+        values[f"{cfg.layers[j].name}[{cfg.layers[j].number}].{FEEDING[cfg.layers[j].name]}"] = filters
     if not values:
         raise CfgError(f"{cfg.path}: has no head to fit to {classes} classes; expected a [region], [yolo] or "
                        "[softmax] section")

@@ -16,10 +16,10 @@ ROOMS = [
     {"kernels", "engine", "parser", "grammar", "options", "netoptions", "paths", "names", "files", "errors",
      "activations", "cores", "limits", "__init__"},                                                   # 0 ground
     {"layers"},                                                                             # 1 layers
-    {"network", "fuse", "weights", "weights_misfit", "optimizer"},                                  # 2 machine
+    {"network", "fuse", "weights", "weights_misfit", "weights_fit", "optimizer"},  # 2 machine
     {"data", "detections", "metrics", "viz"},                                               # 3 workshop
     {"cli", "train", "trainer", "schedule", "runs", "evaluate", "detect", "info", "check", "show", "bench", "machine",
-     "warmup", "compiling", "__main__"},                                                    # 4 commands
+     "warmup", "weights_tool", "compiling", "__main__"},                                                    # 4 commands
 ]
 EXCEPTION = ("network", {"data", "detections"})  # Network.detect, a convenience, imports upstairs inside the method
 
