@@ -19,6 +19,7 @@ COMMANDS = {  # name -> (module, what it does)
     "evaluate": ("evaluate", "score weights on a data set: AP per class and mAP"),
     "info": ("info", "print the table of a network's layers"),
     "weights": ("weights_tool", "say what is in a .weights file, and which cfgs it fits"),
+    "convert": ("convert", "write weights for another program or another training: .weights, .npz, .onnx"),
     "check": ("check", "look for mistakes in a data set"),
     "bench": ("bench", "measure a network on this machine, layer by layer"),
     "cfg": ("show", "print a bundled cfg, to be edited"),

@@ -231,11 +231,11 @@ def as_filed(stored):
 def save(network, path, layers=None, version=(0, 2, 0)):
     """Write the network as a .weights file, in one piece: `path` is the old file or the new one.
 
-    network: has `.layers` and `.seen`. Layers with dontsave=1 are left out. layers: N writes the first N layers only and
-    0 for `seen`, features to start another training from. version: (major, minor, revision) of the header; below 0.2
-    `seen` takes 4 bytes, as old programs read it. Raises MinidarknetError when the file cannot be written.
+    network: has `.layers` and `.seen`. Layers with dontsave=1 are left out. layers: N writes the first N layers only.
+    version: (major, minor, revision) of the header; below 0.2 `seen` takes 4 bytes, as old programs read it. Raises
+    MinidarknetError when the file cannot be written.
     """
-    seen, wide = 0 if layers else int(network.seen), _is_wide(*version[:2])
+    seen, wide = int(network.seen), _is_wide(*version[:2])
     if not wide and seen > SEEN_IN_4_BYTES:
         raise MinidarknetError(f"{path}: a header of version {'.'.join(map(str, version))} cannot tell of {seen:,} "
                                f"pictures, but of {SEEN_IN_4_BYTES:,} at most: choose another header, or set `seen`")
