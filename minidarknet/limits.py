@@ -59,10 +59,14 @@ def check_weights(net):
                         "of memory")
 
 
-def check_batch(net, batch):
-    """Raise MinidarknetError where the outputs for `batch` pictures, with their margins, would not fit into memory."""
+def check_batch(net, batch, train):
+    """Raise MinidarknetError where the outputs for `batch` pictures, with their margins, would not fit into memory.
+
+    train: whether their gradients are wanted, too.
+    """
     layers = [net.input, *(getattr(step, "last", step) for step in net.steps)]
-    numbers = sum(layer.shape[2] * math.prod(n + 2 * layer.out_margin for n in layer.shape[:2]) for layer in layers)
+    numbers = sum((1 + (train and layer.wants_grad)) * layer.shape[2]
+                  * math.prod(n + 2 * layer.out_margin for n in layer.shape[:2]) for layer in layers)
     _check(net, batch * numbers * net.dtype.itemsize, f"a mini-batch of {batch}")
 
 

@@ -289,7 +289,7 @@ class Network:
     def _allocate(self, batch, train):
         if self._allocated in ((batch, True), (batch, train)):
             return
-        limits.check_batch(self, batch)
+        limits.check_batch(self, batch, train)
         for step in (self.input, *self.steps):
             step.resize(batch, train)
         self._allocated = (batch, train)

@@ -17,6 +17,7 @@ A field whose key is a Python keyword ends in an underscore (`from_` for `from`)
 """
 import dataclasses
 import re
+import sys
 import typing
 
 from minidarknet.grammar import did_you_mean, error, likeness, nearest, place, shown
@@ -25,7 +26,7 @@ WHOLE = re.compile(r"[+-]?[0-9]+")
 REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 MISSPELT = 0.8      # a key this much like a known one is taken for a slip, not for an unknown key
 
-LARGEST = {int: 2 ** 31 - 1, float: 3.4028235e38}   # Darknet's numbers have 32 bits
+LARGEST = {int: 2 ** 31 - 1, float: sys.float_info.max}  # Darknet's whole numbers have 32 bits
 EXPECTED = {
     int: "a whole number",
     float: "a number",
@@ -94,7 +95,7 @@ def _value(cfg, section, entry, kind, choices, later_choices, minimum, maximum):
         value = convert(entry.value, kind)
     except ValueError:
         comma = ", without an empty one" if ",," in f",{entry.value}," and "," in entry.value else ""
-        large = " of at most 32 bits" if len(entry.value) > 9 and not comma else ""
+        large = " of at most 32 bits" if kind is int and len(entry.value) > 9 else ""
         raise error(cfg, section, f"{_told(entry)}: expected {EXPECTED[kind]}{comma}{large}", entry.key) from None
     if later_choices and value in later_choices:
         raise error(cfg, section, f"{_told(entry)} is not supported yet; supported: {_listed(choices)}", entry.key)

@@ -229,8 +229,8 @@ def render(cfg):
     return "\n".join(text for number, line in enumerate(lines, 1) for text in (line, *added.get(number, ())))
 
 
-def _count(cfg, section, key, default):
-    """The whole number that `key` holds in the section. Raises CfgError."""
+def count(cfg, section, key, default):
+    """The whole number that `key` (str) holds in the section, else `default` (int). Raises CfgError."""
     try:
         return convert(section.get(key, str(default)), int)
     except ValueError:
@@ -258,8 +258,8 @@ def with_classes(cfg, classes):
         if head.name in DETECTORS:
             values[f"{head.name}[{head.number}].classes"] = classes
             mask = head.get("mask") if head.name == "yolo" else None
-            anchors = mask.count(",") + 1 if mask else _count(cfg, head, "num", 1)
-            filters = anchors * (_count(cfg, head, "coords", 4) + 1 + classes)
+            anchors = mask.count(",") + 1 if mask else count(cfg, head, "num", 1)
+            filters = anchors * (count(cfg, head, "coords", 4) + 1 + classes)
         values[f"{cfg.layers[j].name}[{cfg.layers[j].number}].{FEEDING[cfg.layers[j].name]}"] = filters
     if not values:
         raise CfgError(f"{cfg.path}: has no head to fit to {classes} classes; expected a [region], [yolo] or "

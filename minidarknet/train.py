@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minidarknet import cli, parser, runs, schedule, weights
+from minidarknet import cli, limits, parser, runs, schedule, weights
 from minidarknet.errors import CfgError, DataError, UsageError
 from minidarknet.netoptions import NetOptions
 
@@ -152,7 +152,7 @@ class Session:
         """Rebuild the head where the data set's classes differ from the cfg's."""
         heads = [section for section in cfg.layers if section.name in parser.DETECTORS]
         found = len(self.training.names)
-        if all(int(head.get("classes", 20)) == found for head in heads):
+        if all(parser.count(cfg, head, "classes", 20) == found for head in heads):
             return cfg
         changed = parser.with_classes(cfg, found)
         say(f"classes: the cfg has {heads[-1].get('classes', 20)}, the data {found}: the head is rebuilt for the data")
@@ -170,6 +170,7 @@ class Session:
             weights.load(net, file, layers)
             net.seen = 0  # the file's counter belongs to another training
         net.names, net.resize_mode = self.training.names, self.args.resize
+        limits.check_batch(net, net.options.batch // net.options.subdivisions, True)
         return net
 
     def _measure(self, net):

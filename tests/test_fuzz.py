@@ -197,6 +197,8 @@ LARGE = {
     "upsample": ("[upsample]\nstride=2000000\n", "as far as Darknet counts"),
     "reorg": ("[reorg]\nstride=2000000\n", "needs a multiple of"), "crop": ("[crop]\ncrop_width=2000000000\n", "more than"),
     "region": ("[region]\nnum=2000000000\n", "at most 1,024"), "yolo": ("[yolo]\nnum=2000000000\n", "at most 1,024"),
+    "size": ("[avgpool]\n[conv]\nfilters=25\n[region]\nanchors=1,1e300\n", "1e+300 is larger than any picture"),
+    "infinity": ("[region]\nthresh=1e999\n", "expected a number"),
     "anchors": ("[yolo]\nnum=3\nmask=2000000000\n", "mask"), "cost": ("[cost]\n", "no layer stands before it"),
     "classes": ("[region]\nclasses=2147483647\n", "expects 2147483652 channels"),
     "groups": ("[conv]\ngroups=9999999\n", "must divide"),
@@ -252,3 +254,11 @@ def test_memory_of_a_container(tmp_path):
         told.append(MEMORY(tmp_path, tmp_path / "self"))
     assert told == [5_000_000, 3_000_000]
     assert MEMORY(tmp_path, tmp_path / "none") > 10 ** 8
+
+
+def test_training_takes_more_than_predicting():
+    net = Network.from_string(NET + "[conv]\nfilters=40\nactivation=leaky\n" * 3, backend="kernels")
+    batch = GIGABYTE // (4 * 64 * (3 + 3 * 40))
+    limits.check_batch(net, batch, False)
+    with pytest.raises(MinidarknetError, match="a mini-batch of 31758 takes 2.0 GB, but this machine has 1.0 GB of memory"):
+        limits.check_batch(net, batch, True)

@@ -227,3 +227,18 @@ def test_classifiers_are_refused_for_now(tmp_path, drawn):
     cfg.write_text(TINY.split("[region]")[0] + "[avgpool]\n[softmax]\n")
     done = run("train", cfg, "--data", drawn, "--out", tmp_path / "x")
     assert done.returncode == 2 and "not supported yet" in done.stderr
+
+
+@pytest.mark.parametrize("old, new, words", [
+    ("batch=8\nsubdivisions=2", "batch=900000\nsubdivisions=1", "a mini-batch of 900000 takes"),
+    ("classes=12", "classes=x", "classes=x: expected a whole number")])
+def test_what_cannot_be_trained_is_said_at_once(tmp_path, drawn, old, new, words):
+    (tmp_path / "my.cfg").write_text(TINY.replace(old, new))
+    done = train(tmp_path / "my.cfg", drawn, tmp_path / "out", "--max-batches", 1)
+    assert done.returncode in (1, 2) and words in done.stderr and "--debug" not in done.stderr
+
+
+def test_a_comment_behind_the_number_of_classes(tmp_path, drawn):
+    (tmp_path / "my.cfg").write_text(TINY.replace("classes=12", "classes=12 # a dozen"))
+    done = train(tmp_path / "my.cfg", drawn, tmp_path / "out", "--max-batches", 1)
+    assert done.returncode == 0 and "rebuilt" not in done.stderr, done.stderr
