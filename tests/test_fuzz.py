@@ -14,8 +14,8 @@ import pytest
 from small import BODY, REGION
 from small_net import CFG, arrays, filled, network
 
-from minidarknet import limits, parser, weights
-from minidarknet.errors import MinidarknetError
+from minidarknet import info, limits, parser, weights
+from minidarknet.errors import MinidarknetError, WeightsError
 from minidarknet.network import Network
 from minidarknet.paths import BUNDLED
 
@@ -72,8 +72,11 @@ def described(net, cfg):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_damaged_cfgs(seed):
+def test_damaged_cfgs(seed, tmp_path):
+    """They are built, or refused; so are their table, and the reason why a file of weights does not fit them."""
     rng, built = random.Random(seed), 0
+    file = tmp_path / "my.weights"
+    file.write_bytes(struct.pack("<iiiQ", 0, 2, 0, 0) + bytes(4 * rng.randrange(10 ** 5)))
     for _ in range(25):
         text = damaged_text(rng.choice(BASES), rng)
         try:
@@ -83,6 +86,9 @@ def test_damaged_cfgs(seed):
             assert "my.cfg" in str(refusal) and len(str(refusal)) < 1000
         else:
             described(net, cfg)
+            assert len(info.text(net).splitlines()) == len(net.layers) + 6
+            with pytest.raises(WeightsError, match="Likely cause"):
+                weights.measure(net, file)
             built += 1
     assert seed or built, "no damaged cfg makes a network: the test would not see a wrong one"
 
