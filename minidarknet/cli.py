@@ -18,6 +18,8 @@ COMMANDS = {  # name -> (module, what it does)
     "detect": ("detect", "find objects in pictures (or name the picture, for a classifier)"),
     "evaluate": ("evaluate", "score weights on a data set: AP per class and mAP"),
     "info": ("info", "print the table of a network's layers"),
+    "weights": ("weights_tool", "say what is in a .weights file, and which cfgs it fits"),
+    "convert": ("convert", "write weights for another program or another training: .weights, .npz, .onnx"),
     "check": ("check", "look for mistakes in a data set"),
     "crops": ("crops", "cut the objects of a data set out, for a classifier"),
     "bench": ("bench", "measure a network on this machine, layer by layer"),

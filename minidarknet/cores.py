@@ -22,22 +22,28 @@ def quota(controllers=CONTROLLERS, membership=MEMBERSHIP):
     Both versions of control groups are read. A group inside a group obeys both, so that the smallest limit counts.
     controllers, membership: Paths as above.
     """
-    limits = [math.inf]
+    return min((_limit(folder) for folder in groups("cpu", controllers, membership)), default=math.inf)
+
+
+def groups(controller, controllers=CONTROLLERS, membership=MEMBERSHIP):
+    """The folders (Paths, generator) of the control groups that limit this process's `controller`, "cpu" or "memory".
+
+    controllers, membership: as above. Not all of the folders need be there.
+    """
     try:
-        groups = [line.split(":", 2) for line in membership.read_text().splitlines()]
+        lines = [line.split(":", 2) for line in membership.read_text().splitlines()]
     except OSError:
-        return math.inf  # no Linux
-    for _, kind, path in groups:
-        if kind and "cpu" not in kind.split(","):
+        return  # no Linux
+    for _, kind, path in lines:
+        if kind and controller not in kind.split(","):
             continue
         top = controllers / kind
         here = top / path.lstrip("/")
         # A container sees its own group as the top, while its path may be the one outside: what is missing is skipped.
         for folder in (here, *here.parents):
-            limits.append(_limit(folder))
+            yield folder
             if folder == top:
                 break
-    return min(limits)
 
 
 def _limit(folder):

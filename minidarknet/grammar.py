@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from minidarknet.errors import CfgError
 
+LONGEST_WORD = 60       # characters of a word that are shown, and that are looked at for a slip of the keyboard
+MOST_WARNINGS = 1000    # a file with more lines without effect is no cfg
+
 # Every section that some Darknet knows (the original, then AlexeyAB's), by its long name.
 SECTIONS = ("net", "activation", "avgpool", "batchnorm", "connected", "convolutional", "cost", "crnn", "crop",
             "deconvolutional", "detection", "dropout", "gru", "iseg", "l2norm", "local", "logistic", "lstm", "maxpool",
@@ -69,9 +72,22 @@ class Cfg:
         return self.sections[1:]
 
     def warn(self, message):
-        """Keep one warning line, once."""
+        """Keep one warning line, once. Raises CfgError where they become too many to be those of a cfg."""
         if message not in self.warnings:
             self.warnings.append(message)
+        check_warnings(self.path, self.warnings)
+
+
+def check_warnings(path, warnings):
+    """Raise CfgError where the list `warnings` of the file `path` is too long to be that of a cfg."""
+    if len(warnings) > MOST_WARNINGS:
+        raise CfgError(f"{path}: more than {MOST_WARNINGS:,} lines have no effect, so this is no cfg of ours; "
+                       f"the first: {warnings[0]}")
+
+
+def shown(text):
+    """`text` as an error message shows it: its first characters only where it is too long to be meant."""
+    return text if len(text) <= LONGEST_WORD else f"{text[:LONGEST_WORD]}... ({len(text):,} characters)"
 
 
 def place(cfg, section, key=None):
@@ -87,7 +103,9 @@ def error(cfg, section, message, key=None):
 
 
 def likeness(word, other):
-    """How alike two words are, 0 to 1, whatever their case."""
+    """How alike two words are, 0 to 1, whatever their case; one too long to be a word is like none."""
+    if max(len(word), len(other)) > LONGEST_WORD:
+        return 0.0
     return difflib.SequenceMatcher(None, word.lower(), other.lower()).ratio()
 
 

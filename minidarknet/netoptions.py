@@ -1,6 +1,7 @@
 """The options of the [net] section."""
 from dataclasses import dataclass
 
+from minidarknet.limits import MOST
 from minidarknet.options import convert
 
 POLICIES = ("constant", "step", "steps", "exp", "poly", "sigmoid", "random")
@@ -62,6 +63,10 @@ class NetOptions:
         if missing:
             return None, (f"has no {'=, '.join(missing)}=; expected the input's size, such as "
                           "width=416 height=416 channels=3")
+        numbers = self.width * self.height * self.channels
+        if numbers > MOST:
+            return None, (f"width={self.width} height={self.height} channels={self.channels} make pictures of {numbers:,} "
+                          f"numbers; expected at most {MOST:,}, which is as far as Darknet counts")
         if self.subdivisions > self.batch:
             return "subdivisions", (f"subdivisions={self.subdivisions} parts of batch={self.batch} would be empty; "
                                     f"expected 1 to {self.batch}")

@@ -4,7 +4,7 @@ from importlib import import_module
 
 import numpy as np
 
-from minidarknet import fuse, parser
+from minidarknet import fuse, limits, parser
 from minidarknet import weights as weights_file
 from minidarknet.layers import LAYERS, Input, Misfit, Run
 from minidarknet.names import names_beside
@@ -37,12 +37,13 @@ class Network:
     """
 
     def __init__(self, cfg, batch=1, backend="engine", strict_darknet_cpu=False, dtype=np.float32, seed=0,
-                 initialise=True, fused=None):
+                 initialise=True, fused=None, arrays=True):
         """cfg: parser.Cfg. dtype: float64 needs backend="kernels". seed: of the initial weights and of dropout.
 
         initialise: False leaves the weights zero (they are about to be loaded, or not needed). fused: False runs layer
         after layer, so that every layer's `out` can be looked at; default: fused where the backend can (fuse.py).
-        Raises CfgError where the sections do not make a network.
+        arrays: False makes weights that have a shape but no memory, to be counted only.
+        Raises CfgError where the sections do not make a network, and where its weights would not fit into memory.
         """
         if np.dtype(dtype) != np.float32 and backend == "engine":
             raise ValueError('the engine works in float32 only: use backend="kernels" for other precisions')
@@ -60,10 +61,11 @@ class Network:
         self._check_heads()
         self._plan_backward()
         self.steps = self.layers if fused is False or not possible else fuse.fuse(self)
-        for layer in self.layers:
+        limits.check_weights(self)
+        for layer in self.layers if arrays else ():
             layer.build()
-            if initialise:
-                layer.initialise(np.random.default_rng((seed, layer.index)))
+        for layer in self.layers if arrays and initialise else ():
+            layer.initialise(np.random.default_rng((seed, layer.index)))
         self.batch, self.seen, self.names, self.resize_mode = batch, 0, (), "letterbox"
         self.run, self.loss, self.darknet_cost, self.statistics = Run(), 0.0, 0.0, {}
         self._allocated, self._spent = None, False
@@ -232,10 +234,17 @@ class Network:
         layer.network_shape = self.input.shape
         try:
             layer.shape = layer.out_shape(*(source.shape for source in layer.sources))
+            h, w, c = layer.shape
+            if h * w * c > limits.MOST:
+                raise Misfit(f"would give {w} x {h} x {c} = {w * h * c:,} numbers; expected at most {limits.MOST:,}, "
+                             "which is as far as Darknet counts")
         except Misfit as misfit:
             raise parser.error(self.cfg, layer.section, str(misfit), misfit.key) from None
 
     def _check_heads(self):
+        if all(layer.name == "cost" for layer in self.layers):
+            raise parser.error(self.cfg, self.cfg.layers[-1], "measures the output of the network, but no layer stands "
+                               "before it")
         for head in self.heads[:-1]:
             if head.options.classes != self.classes:
                 raise parser.error(self.cfg, head.section, f"has classes={head.options.classes}, but the last head, "
@@ -281,6 +290,7 @@ class Network:
     def _allocate(self, batch, train):
         if self._allocated in ((batch, True), (batch, train)):
             return
+        limits.check_batch(self, batch, train)
         for step in (self.input, *self.steps):
             step.resize(batch, train)
         self._allocated = (batch, train)

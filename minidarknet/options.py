@@ -10,20 +10,23 @@ tuple[float, ...]. Class attributes, gathered over the class and its bases, say 
     CHOICES        key -> the allowed values
     LATER_CHOICES  key -> values that Darknet knows and minidarknet does not support yet
     MINIMUM        key -> the smallest allowed value
+    MAXIMUM        key -> the largest allowed value
     problem(self)  method: (key or None, message) when the values do not go together, else None
 
 A field whose key is a Python keyword ends in an underscore (`from_` for `from`).
 """
 import dataclasses
 import re
+import sys
 import typing
 
-from minidarknet.grammar import did_you_mean, error, likeness, nearest, place
+from minidarknet.grammar import did_you_mean, error, likeness, nearest, place, shown
 
 WHOLE = re.compile(r"[+-]?[0-9]+")
 REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 MISSPELT = 0.8      # a key this much like a known one is taken for a slip, not for an unknown key
 
+LARGEST = {int: 2 ** 31 - 1, float: sys.float_info.max}  # Darknet's whole numbers have 32 bits
 EXPECTED = {
     int: "a whole number",
     float: "a number",
@@ -36,7 +39,10 @@ def _number(text, kind):
     """`text` as int or float. Raises ValueError. (Darknet's atoi reads 1e3 as 1 and junk as 0.)"""
     if not (WHOLE if kind is int else REAL).fullmatch(text):
         raise ValueError(text)
-    return kind(text)
+    value = kind(text)
+    if abs(value) > LARGEST[kind]:
+        raise ValueError(text)
+    return value
 
 
 def convert(text, kind):
@@ -71,25 +77,26 @@ def _switched_off(text, harmless):
 
 def _told(entry):
     """The entry as error messages show it."""
-    return f"{entry.key}={entry.value}" + (" (overridden)" if entry.overridden else "")
+    return f"{shown(entry.key)}={shown(entry.value)}" + (" (overridden)" if entry.overridden else "")
 
 
 def _unknown(cfg, section, entry, known):
     """Raise for a key that looks misspelt or that the user set on purpose; else warn, as Darknet does."""
     near = nearest(entry.key, known, 0)
     if entry.overridden or (near and likeness(entry.key, near) >= MISSPELT):
-        raise error(cfg, section, f"{_told(entry)}: there is no key '{entry.key}' in [{section.name}]"
+        raise error(cfg, section, f"{_told(entry)}: there is no key '{shown(entry.key)}' in [{section.name}]"
                     f"{did_you_mean(entry.key, known)}", entry.key)
-    cfg.warn(f"{place(cfg, section, entry.key)} unknown key '{entry.key}' has no effect")
+    cfg.warn(f"{place(cfg, section, entry.key)} unknown key '{shown(entry.key)}' has no effect")
 
 
-def _value(cfg, section, entry, kind, choices, later_choices, minimum):
+def _value(cfg, section, entry, kind, choices, later_choices, minimum, maximum):
     """The typed value of one entry. Raises CfgError."""
     try:
         value = convert(entry.value, kind)
     except ValueError:
         comma = ", without an empty one" if ",," in f",{entry.value}," and "," in entry.value else ""
-        raise error(cfg, section, f"{_told(entry)}: expected {EXPECTED[kind]}{comma}", entry.key) from None
+        large = " of at most 32 bits" if kind is int and len(entry.value) > 9 else ""
+        raise error(cfg, section, f"{_told(entry)}: expected {EXPECTED[kind]}{comma}{large}", entry.key) from None
     if later_choices and value in later_choices:
         raise error(cfg, section, f"{_told(entry)} is not supported yet; supported: {_listed(choices)}", entry.key)
     if choices and value not in choices:
@@ -101,6 +108,8 @@ def _value(cfg, section, entry, kind, choices, later_choices, minimum):
                     f"{did_you_mean(str(value), list(map(str, choices)))}", entry.key)
     if minimum is not None and any(v < minimum for v in (value if isinstance(value, tuple) else (value,))):
         raise error(cfg, section, f"{_told(entry)}: expected at least {minimum}", entry.key)
+    if maximum is not None and value > maximum:
+        raise error(cfg, section, f"{_told(entry)}: expected at most {maximum:,}", entry.key)
     return value
 
 
@@ -120,15 +129,16 @@ def typed(cfg, section, Options):
     fields = {f.name.rstrip("_"): f for f in dataclasses.fields(Options)}
     ignored, later = _gathered(Options, "IGNORED"), _gathered(Options, "LATER")
     choices, later_choices = _gathered(Options, "CHOICES"), _gathered(Options, "LATER_CHOICES")
-    minimum = _gathered(Options, "MINIMUM")
+    minimum, maximum = _gathered(Options, "MINIMUM"), _gathered(Options, "MAXIMUM")
     values = {}
+    first = {}  # of duplicates the first one holds, and the parser has warned
     for entry in section.entries:
-        if section.entry(entry.key) is not entry:
-            continue    # a duplicate: the first one holds, and the parser has warned
+        first.setdefault(entry.key, entry)
+    for entry in first.values():
         if entry.key in fields:
             f = fields[entry.key]
             values[f.name] = _value(cfg, section, entry, kinds[f.name], choices.get(entry.key),
-                                    later_choices.get(entry.key), minimum.get(entry.key))
+                                    later_choices.get(entry.key), minimum.get(entry.key), maximum.get(entry.key))
         elif entry.key in later:
             if not _switched_off(entry.value, later[entry.key]):
                 raise error(cfg, section, f"{_told(entry)} is not supported yet; without that line the rest works",

@@ -11,7 +11,18 @@ import dataclasses
 import re
 
 from minidarknet.errors import CfgError, UsageError
-from minidarknet.grammar import ALIASES, SECTIONS, Cfg, Entry, Section, did_you_mean, error, place
+from minidarknet.grammar import (
+    ALIASES,
+    SECTIONS,
+    Cfg,
+    Entry,
+    Section,
+    check_warnings,
+    did_you_mean,
+    error,
+    place,
+    shown,
+)
 from minidarknet.netoptions import keep_mini_batch
 from minidarknet.options import convert, typed
 from minidarknet.paths import resolve
@@ -21,6 +32,7 @@ __all__ = ["Cfg", "Entry", "Section", "classes_of", "detects", "error", "overrid
 
 SETTING = re.compile(r"(\w+)(?:\[(-?\d+)\])?\.(\w+)", re.ASCII)
 VALUE_IN_LINE = re.compile(r"(\s*[^=]*=\s*)([^#]*?)(\s*(?:#.*)?)")
+LARGEST = 1 << 20    # bytes of a cfg; Darknet's largest has 50,000
 DETECTORS = ("region", "yolo")  # the heads that find boxes
 # Layers between the last convolution and a head that leave the number of channels as it is.
 SAME_CHANNELS = ("activation", "avgpool", "batchnorm", "dropout", "maxpool")
@@ -34,16 +46,25 @@ def read(path):
     """
     file = resolve(path)
     try:
-        data = file.read_bytes()
+        with open(file, "rb") as opened:
+            data = opened.read(LARGEST + 1)
     except OSError as problem:
         raise CfgError(f"{path}: cannot be read: {problem.strerror}") from None
-    if b"\0" in data:
-        raise CfgError(f"{path}: this is not text; expected a cfg file (were CFG and WEIGHTS swapped?)")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")   # comments of another age; keys and values are ASCII
-    return parse(text, str(file))
+    if len(data) > LARGEST:
+        raise CfgError(f"{path}: has more than {LARGEST:,} bytes; expected a cfg file (were CFG and WEIGHTS swapped?)")
+    for encoding in _encodings(data):
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return parse(text, str(file))
+    raise CfgError(f"{path}: this is not text; expected a cfg file (were CFG and WEIGHTS swapped?)")
+
+
+def _encodings(data):
+    """The encodings to try on the bytes of a cfg. Keys and values are ASCII; comments may be of another age."""
+    return ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "latin-1")
 
 
 def parse(text, path="<string>"):
@@ -60,14 +81,15 @@ def parse(text, path="<string>"):
             continue
         if line[0] == "[":
             section = _section(line, number, path, seen, bool(sections))
-            entries = []
+            entries, first = [], {}     # first: of every key, the entry that holds
             sections.append((section, entries))
         elif not sections:
-            raise CfgError(f"{path}:{number} '{line}' stands before the first section; a cfg begins with [net]")
+            raise CfgError(f"{path}:{number} '{shown(line)}' stands before the first section; a cfg begins with [net]")
         else:
-            entry = _entry(line, number, sections[-1][0], entries, path, warnings)
+            entry = _entry(line, number, sections[-1][0], first, path, warnings)
             if entry:
                 entries.append(entry)
+            check_warnings(path, warnings)
     if not sections:
         raise CfgError(f"{path}: no sections; a cfg begins with [net] and has one [section] for each layer")
     if len(sections) == 1:
@@ -80,13 +102,13 @@ def _section(line, number, path, seen, later):
     name, bracket, rest = line[1:].partition("]")
     where = f"{path}:{number}"
     if not bracket:
-        raise CfgError(f"{where} '{line}' has no closing ]")
+        raise CfgError(f"{where} '{shown(line)}' has no closing ]")
     if rest:
-        raise CfgError(f"{where} '{rest}' follows [{name}]; put it on a line of its own")
+        raise CfgError(f"{where} '{shown(rest)}' follows [{shown(name)}]; put it on a line of its own")
     canonical = ALIASES.get(name, name)
     if canonical not in SECTIONS or name == "gaussian_yolo":
         known = [*(s for s in SECTIONS if s != "gaussian_yolo"), *ALIASES]
-        raise CfgError(f"{where} unknown section [{name}]{did_you_mean(name, known)}")
+        raise CfgError(f"{where} unknown section [{shown(name)}]{did_you_mean(name, known)}")
     if not later and canonical != "net":
         raise CfgError(f"{where} the first section is [{name}]; expected [net]")
     if later and canonical == "net":
@@ -95,18 +117,20 @@ def _section(line, number, path, seen, later):
     return Section(canonical, number, (), name, seen[canonical])
 
 
-def _entry(line, number, section, entries, path, warnings):
-    """The Entry in `line`, or None with a warning where Darknet drops the line."""
+def _entry(line, number, section, known, path, warnings):
+    """The Entry in `line`, or None with a warning where Darknet drops the line. known: {key: Entry} of the section."""
     where = f"{path}:{number} [{section.written_name}]"
     key, equals, value = line.partition("=")
     if not (equals and key and value):
         missing = "value" if key and equals else "key" if equals else "'='"
-        warnings.append(f"{where} '{line}' has no {missing}: the line has no effect")
+        warnings.append(f"{where} '{shown(line)}' has no {missing}: the line has no effect")
         return None
-    first = next((e for e in entries if e.key == key), None)
-    if first and first.value != value:
-        warnings.append(f"{where} {key} is given twice: {key}={first.value} of line {first.line} holds, as in Darknet")
-    return Entry(key, value, number)
+    entry = Entry(key, value, number)
+    first = known.setdefault(key, entry)
+    if first.value != value:
+        warnings.append(f"{where} {shown(key)} is given twice: {shown(key)}={shown(first.value)} of line {first.line} "
+                        "holds, as in Darknet")
+    return entry
 
 
 def detects(cfg):
@@ -210,8 +234,8 @@ def render(cfg):
     return "\n".join(text for number, line in enumerate(lines, 1) for text in (line, *added.get(number, ())))
 
 
-def _count(cfg, section, key, default):
-    """The whole number that `key` holds in the section. Raises CfgError."""
+def count(cfg, section, key, default):
+    """The whole number that `key` (str) holds in the section, else `default` (int). Raises CfgError."""
     try:
         return convert(section.get(key, str(default)), int)
     except ValueError:
@@ -240,11 +264,11 @@ def _heads(cfg):
 def classes_of(cfg):
     """How many classes the last head of a Cfg tells apart (int). Raises CfgError as `with_classes`."""
     head, source, key = _heads(cfg)[-1]
-    return _count(cfg, head, "classes", 20) if head.name in DETECTORS else _count(cfg, source, key, 1)
+    return count(cfg, head, "classes", 20) if head.name in DETECTORS else count(cfg, source, key, 1)
 
 
 def with_classes(cfg, classes):
-    """A Cfg whose heads tell `classes` (int) classes apart: their `classes` and the filters that feed each of them.
+    """A Cfg whose heads tell `classes` (int) classes apart: their `classes` and the channels that feed each of them.
 
         region: filters = num * (coords + 1 + classes)        softmax, cost: filters, or output, = classes
         yolo: filters = len(mask) * (4 + 1 + classes)
@@ -257,7 +281,7 @@ def with_classes(cfg, classes):
         if head.name in DETECTORS:
             values[f"{head.name}[{head.number}].classes"] = classes
             mask = head.get("mask") if head.name == "yolo" else None
-            anchors = mask.count(",") + 1 if mask else _count(cfg, head, "num", 1)
-            outputs = anchors * (_count(cfg, head, "coords", 4) + 1 + classes)
+            anchors = mask.count(",") + 1 if mask else count(cfg, head, "num", 1)
+            outputs = anchors * (count(cfg, head, "coords", 4) + 1 + classes)
         values[f"{source.name}[{source.number}].{key}"] = outputs
     return override(cfg, values)

@@ -3,7 +3,7 @@ import sys
 import time
 from pathlib import Path
 
-from minidarknet import cli, parser, runs, schedule, weights
+from minidarknet import cli, limits, parser, runs, schedule, weights
 from minidarknet.detect import require_colour
 from minidarknet.errors import CfgError, DataError, UsageError
 from minidarknet.netoptions import NetOptions
@@ -172,6 +172,7 @@ class Session:
             if not self.args.keep_seen:
                 net.seen = 0  # the file's counter belongs to another training
         net.names, net.resize_mode = self.training.names, self.resize
+        limits.check_batch(net, net.options.batch // net.options.subdivisions, True)
         return net
 
     def _multiscale(self, net):

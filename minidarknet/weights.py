@@ -8,6 +8,7 @@ weights (f, c, k, k) becomes ours, (k, k, c, f).
 Old files keep the matrices of [connected] the other way round, (n, f) instead of (f, n), and say so by 1000 added to a
 version number.
 """
+import math
 import re
 import struct
 from pathlib import Path
@@ -17,10 +18,13 @@ import numpy as np
 
 from minidarknet.errors import MinidarknetError, WeightsError
 from minidarknet.files import replacing
-from minidarknet.weights_misfit import diagnose, foreign, table
+from minidarknet.weights_misfit import diagnose, foreign, numbers, table
 
 OLDEST = 16     # bytes of the shorter header
+MOST_SEEN = 1 << 48     # pictures: nobody trains that long
+SEEN_IN_4_BYTES = 2 ** 31 - 1
 FLOAT = np.dtype("<f4")
+ABSURD = 1e18   # a weight's size from which on its square is no float32
 
 
 class Header(NamedTuple):
@@ -93,7 +97,7 @@ def read_header(path):
     if not (0 <= major < 2000 and 0 <= minor < 2000):
         raise WeightsError(f"{path}: begins with {major}, {minor}, {revision}, which is no version of Darknet; "
                            "expected 0, 1 or 2 in the second place: this is no .weights file")
-    if major * 10 + minor >= 2 and major < 1000 and minor < 1000:
+    if _is_wide(major, minor):
         if len(head) < 20:
             raise WeightsError(f"{path}: {len(head)} bytes; version {major}.{minor} has a header of 20: "
                                "was the download or the copy cut short?")
@@ -101,11 +105,16 @@ def read_header(path):
     return Header(major, minor, revision, struct.unpack("<I", head[12:16])[0], 16)
 
 
+def _is_wide(major, minor):
+    """Whether `seen` takes 8 bytes in a header of that version."""
+    return major * 10 + minor >= 2 and major < 1000 and minor < 1000
+
+
 def describe(layers, header_size=20):
     """[Block] of the layers (those with arrays to load) in the order of the file, after a header of so many bytes."""
     blocks, position = [], header_size
     for index, layer in enumerate(layers):
-        floats = 0 if layer.options.dontload else sum(stored.array.size for stored in layer.stored)
+        floats = numbers([layer])
         if floats:
             blocks.append(Block(index, layer.name, floats, position, position + 4 * floats))
             position += 4 * floats
@@ -142,8 +151,11 @@ def load(network, path, layers=None):
     return Loaded(header, len(network.layers) if layers is None else layers, len(pieces), weighted)
 
 
-def _checked(network, path, layers):
-    """(Header, [(layer, [(Stored, values as held)])]) of a file that fits. Raises WeightsError."""
+def measure(network, path, layers=None):
+    """(Header, [Block]) of the file at `path`, whose length fits the network's first `layers` layers (None: all exactly).
+
+    Raises WeightsError with a table of bytes per layer and the likely cause where it does not fit.
+    """
     header = read_header(path)
     total = len(network.layers)
     if layers is not None and not 1 <= layers <= total:
@@ -152,36 +164,55 @@ def _checked(network, path, layers):
     size, needed = Path(path).stat().st_size, blocks[-1].end if blocks else header.size
     if size < needed or (size > needed and layers is None):
         wanted = f"{needed:,}" if layers is None else f"at least {needed:,} for {layers} layers"
-        cause = diagnose(network.layers[:layers], blocks, size, header)
+        cause = diagnose(network, layers, blocks, size, header)
         raise WeightsError(f"{path}: {size:,} bytes, but the network takes {wanted}.\n"
                            f"{table(blocks, size, header.size)}\n{cause}")
-    floats = np.memmap(path, FLOAT, "r", header.size, ((needed - header.size) // 4,)) if blocks else np.zeros(0, FLOAT)
-    pieces, position = [], 0
+    return header, blocks
+
+
+def filed(network, path, blocks):
+    """What the file at `path` holds: of every array (Block, Stored, first byte, flat numbers, mapped from the file).
+
+    blocks: as `measure` gives them.
+    """
     for block in blocks:
-        layer, arrays = network.layers[block.index], []
-        for stored in layer.stored:
-            values = floats[position:position + stored.array.size]
-            position += stored.array.size
-            _check_values(values, f"{path}: layer {block.index} [{block.name}] {stored.name}", stored.name)
-            arrays.append((stored, _as_held(values, stored, header.transposed)))
-        pieces.append((layer, arrays))
-    return header, pieces
+        position = block.start
+        for stored in network.layers[block.index].stored:
+            count = math.prod(stored.array.shape)
+            yield block, stored, position, np.memmap(path, FLOAT, "r", position, (count,))
+            position += FLOAT.itemsize * count
 
 
-def _check_values(values, where, name):
+def _checked(network, path, layers):
+    """(Header, [(layer, [(Stored, values as held)])]) of a file that fits. Raises WeightsError."""
+    header, blocks = measure(network, path, layers)
+    if header.seen >= MOST_SEEN:
+        raise WeightsError(f"{path}: says it was trained on {header.seen:,} pictures: its header, bytes 12 to 19, is "
+                           "damaged")
+    pieces = {block.index: (network.layers[block.index], []) for block in blocks}
+    for block, stored, _, values in filed(network, path, blocks):
+        check_values(values, f"{path}: layer {block.index} [{block.name}] {stored.name}", stored.name)
+        pieces[block.index][1].append((stored, as_held(values, stored, header.transposed)))
+    return header, list(pieces.values())
+
+
+def check_values(values, where, name):
     """Raise WeightsError where the flat float32 `values` cannot be those of a trained array of that name."""
     finite = np.isfinite(values)
     if not finite.all():
         bad = np.flatnonzero(~finite)
         raise WeightsError(f"{where}: {len(bad):,} of {len(values):,} numbers are not finite (the first: "
                            f"{values[bad[0]]}); the training that wrote this file had diverged, or it is damaged")
+    if len(values) and max(-values.min(), values.max()) >= ABSURD:
+        raise WeightsError(f"{where}: holds {values[np.abs(values).argmax()]:g}; no network computes with such a weight: "
+                           "this file belongs to another cfg, or it is damaged")
     if "variance" in name and (values < 0).any():
         raise WeightsError(f"{where}: a variance of {values.min():g} is below 0; this file belongs to another cfg, "
                            "or its header is not the one its version promises")
 
 
-def _as_held(values, stored, transposed):
-    """The flat numbers of the file in the shape and order in which the layer holds them (a view)."""
+def as_held(values, stored, transposed=False):
+    """The flat numbers of a file, `values`, in the shape and order in which the layer holds `stored` (a view)."""
     if stored.order == "connected":
         n, f = stored.array.shape[2:]
         return (values.reshape(n, f) if transposed else values.reshape(f, n).T)[None, None]
@@ -191,18 +222,28 @@ def _as_held(values, stored, transposed):
     return values.reshape(stored.array.shape)
 
 
-def save(network, path):
-    """Write the network as a .weights file of version 0.2.0, in one piece: `path` is the old file or the new one.
+def as_filed(stored):
+    """The array of `stored` in Darknet's shape and order (a view): (f, c, k, k) of a convolution, (f, n) of [connected]."""
+    array = stored.array.transpose(3, 2, 0, 1) if stored.order else stored.array
+    return array[:, :, 0, 0] if stored.order == "connected" else array
 
-    network: has `.layers` and `.seen`. Layers with dontsave=1 are left out. Raises MinidarknetError when the file
-    cannot be written.
+
+def save(network, path, layers=None, version=(0, 2, 0)):
+    """Write the network as a .weights file, in one piece: `path` is the old file or the new one.
+
+    network: has `.layers` and `.seen`. Layers with dontsave=1 are left out. layers: N writes the first N layers only.
+    version: (major, minor, revision) of the header; below 0.2 `seen` takes 4 bytes, as old programs read it. Raises
+    MinidarknetError when the file cannot be written.
     """
+    seen, wide = int(network.seen), _is_wide(*version[:2])
+    if not wide and seen > SEEN_IN_4_BYTES:
+        raise MinidarknetError(f"{path}: a header of version {'.'.join(map(str, version))} cannot tell of {seen:,} "
+                               f"pictures, but of {SEEN_IN_4_BYTES:,} at most: choose another header, or set `seen`")
     try:
         with replacing(path) as file:
-            file.write(struct.pack("<iiiQ", 0, 2, 0, int(network.seen)))
-            for layer in network.layers:
+            file.write(struct.pack("<iiiQ" if wide else "<iiiI", *version, seen))
+            for layer in network.layers[:layers]:
                 for stored in () if layer.options.dontsave else layer.stored:
-                    values = stored.array.transpose(3, 2, 0, 1) if stored.order else stored.array
-                    file.write(np.ascontiguousarray(values, FLOAT).data)
+                    file.write(np.ascontiguousarray(as_filed(stored), FLOAT).data)
     except OSError as problem:
         raise MinidarknetError(f"{path}: cannot be written: {problem.strerror}") from None

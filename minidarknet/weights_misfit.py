@@ -1,5 +1,9 @@
 """Why a file of weights does not fit a network: what it is instead, where it ends, and what the cause may be."""
+import math
 import zipfile
+
+from minidarknet.errors import CfgError, MinidarknetError
+from minidarknet.parser import FEEDING, with_classes
 
 # Numbers in the .weights files of well-known networks (length = 16 or 20 bytes of header + 4 for each number).
 KNOWN = {
@@ -86,8 +90,16 @@ def table(blocks, size, header_size):
     return "\n".join(lines)
 
 
-def diagnose(layers, blocks, size, header):
-    """The likely cause, in a sentence, why a file of `size` bytes with that header does not fit the blocks' layers."""
+def numbers(layers):
+    """How many numbers a .weights file holds for `layers`, those with dontload=1 left out (int)."""
+    return sum(math.prod(stored.array.shape) for layer in layers if not layer.options.dontload for stored in layer.stored)
+
+
+def diagnose(network, layers, blocks, size, header):
+    """The likely cause, in a sentence, why a file of `size` bytes with that header does not fit the network's layers.
+
+    layers: only so many of them are meant, None: all. blocks: [weights.Block] of those.
+    """
     needed = blocks[-1].end if blocks else header.size
     body, count = size - header.size, (size - header.size) // 4
     if abs(size - needed) == 4:
@@ -99,12 +111,9 @@ def diagnose(layers, blocks, size, header):
     if body % 4:
         return (f"Likely cause: {body} bytes after the header are no whole number of 4-byte numbers: the file is "
                 "damaged or was cut short; fetch it again.")
-    classes = _classes(layers, count)
-    if classes:
-        return classes
-    normalised = _normalised(layers, count)
-    if normalised:
-        return normalised
+    cause = layers is None and (_classes(network, count) or _normalised(network, count))
+    if cause:
+        return cause
     ended = [b for b in blocks if b.end == size]
     if ended:
         n = ended[-1].index + 1
@@ -112,49 +121,69 @@ def diagnose(layers, blocks, size, header):
                 f"load them as FILE:{n}.")
     if count in KNOWN:
         return f"Likely cause: another cfg. This is the length of {KNOWN[count]}.weights."
+    search = "`minidarknet weights FILE` looks for a bundled cfg that it fits."
     if size < needed:
-        return "Likely cause: the file belongs to another cfg, or it was cut short."
+        return f"Likely cause: the file belongs to another cfg, or it was cut short. {search}"
     return (f"Likely cause: the file belongs to another cfg: {size - needed:,} bytes would be left over. "
-            "To load its first N layers all the same: FILE:N.")
+            f"To load its first N layers all the same: FILE:N. {search}")
 
 
-def _normalised(layers, count):
+def feeding(network, classes):
+    """{layer that feeds a head: how many channels it would need for `classes` classes}; {} where none can be told."""
+    try:
+        cfg = with_classes(network.cfg, classes)
+    except CfgError:
+        return {}
+    return {layer: int(new.get(FEEDING[new.name])) for layer, old, new in zip(network.layers, network.cfg.layers, cfg.layers)
+            if new is not old and new.name in FEEDING}
+
+
+def with_other_classes(network, count):
+    """A network with other classes whose weights are `count` numbers, without arrays; None where there is none.
+
+    Of the layers that feed the heads, whose channels are told by the classes, the numbers grow with the channels.
+    """
+    one, two = feeding(network, 1), feeding(network, 2)
+    each = {layer: numbers([layer]) // layer.shape[2] for layer in one}
+    slope = sum(each[layer] * (two[layer] - one[layer]) for layer in one)
+    others = count - numbers(network.layers) - sum(each[layer] * (one[layer] - layer.shape[2]) for layer in one)
+    if slope == 0 or others % slope or others < 0:
+        return None
+    try:
+        other = type(network)(with_classes(network.cfg, 1 + others // slope), arrays=False)
+    except MinidarknetError:
+        return None
+    return other if numbers(other.layers) == count else None
+
+
+def _classes(network, count):
+    """The sentence "This file fits classes=20 ..." where another number of classes explains the count, else None."""
+    other = with_other_classes(network, count)
+    if other is None:
+        return None
+    layers = feeding(network, other.classes)
+    key = FEEDING[next(iter(layers)).name]
+    first = min(layer.index for layer in layers)
+    changes = " and ".join(f"{key}={channels} in layer {layer.index}" for layer, channels in layers.items())
+    if network.detects:
+        return (f"Likely cause: the number of classes. This file fits classes={other.classes} ({changes}), the cfg says "
+                f"classes={network.classes} ({key}={', '.join(str(layer.shape[2]) for layer in layers)}): set all, or load "
+                f"FILE:{first} and train the rest anew.")
+    return (f"Likely cause: the number of classes. This file fits {other.classes} classes, the cfg has {network.classes}: "
+            f"set {changes}, or load FILE:{first} and train the rest.")
+
+
+def _normalised(network, count):
     """The sentence for a file that was trained with, or without, batch normalisation, else None."""
-    convolutions = [layer for layer in layers if layer.name == "convolutional" and not layer.options.dontload]
-    total = sum(stored.array.size for layer in layers if not layer.options.dontload for stored in layer.stored)
-    without = sum(3 * layer.options.filters for layer in convolutions if layer.options.batch_normalize)
+    weighted = [layer for layer in network.layers
+                if hasattr(layer.options, "batch_normalize") and not layer.options.dontload]
+    total = numbers(network.layers)
+    without = sum(3 * layer.shape[2] for layer in weighted if layer.options.batch_normalize)
     if without and count == total - without:
         return ("Likely cause: batch normalisation. This file fits the cfg without its batch_normalize=1: "
                 "it was trained so, or its normalisation was folded into the weights.")
-    if not without and count == total + sum(3 * layer.options.filters for layer in convolutions[:-1]):
-        return ("Likely cause: batch normalisation. This file fits with batch_normalize=1 in all but the last "
-                "convolution.")
+    last = feeding(network, 1) or weighted[-1:]
+    if not without and count == total + sum(3 * layer.shape[2] for layer in weighted if layer not in last):
+        which = "the last convolution" if len(last) == 1 else "the convolutions before the heads"
+        return f"Likely cause: batch normalisation. This file fits with batch_normalize=1 in all but {which}."
     return None
-
-
-def _classes(layers, count):
-    """The sentence "This file fits classes=20 ..." where another number of classes explains the count, else None."""
-    head = next((layer for layer in reversed(layers) if layer.name in ("region", "softmax")), None)
-    if head is None:
-        return None
-    before = layers[:layers.index(head)]
-    feeding = next((layer for layer in reversed(before) if layer.stored), None)
-    if feeding is None or feeding.name != "convolutional" or feeding.options.dontload:
-        return None
-    filters = feeding.options.filters
-    per_filter = sum(stored.array.size for stored in feeding.stored) // filters
-    others = sum(stored.array.size for layer in layers if layer is not feeding and not layer.options.dontload
-                 for stored in layer.stored)
-    fitting, rest = divmod(count - others, per_filter)
-    if rest or fitting < 1:
-        return None
-    if head.name == "softmax":
-        return (f"Likely cause: the number of classes. This file fits {fitting} classes, the cfg has {filters}: "
-                f"set filters={fitting} in layer {feeding.index}, or load FILE:{feeding.index} and train the rest.")
-    o = head.options
-    classes, rest = divmod(fitting - o.num * (o.coords + 1), o.num)
-    if rest or classes < 1:
-        return None
-    return (f"Likely cause: the number of classes. This file fits classes={classes} (filters={fitting} in layer "
-            f"{feeding.index}), the cfg says classes={o.classes} (filters={filters}): set both, or load "
-            f"FILE:{feeding.index} and train the rest anew.")

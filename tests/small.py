@@ -1,4 +1,5 @@
 """What the tests of whole commands share: a tiny drawn data set, a tiny cfg, and how to run a command."""
+import csv
 import os
 import subprocess
 import sys
@@ -185,3 +186,14 @@ thresh=.6
 def small_network(rescore=0, activation="linear", **kwargs):
     """A small network with every layer of YOLOv2: passthrough, shared sources, stride-1 pooling, region head."""
     return Network.from_string(BODY.format(activation=activation) + REGION.format(rescore=rescore), **kwargs)
+
+
+def train(cfg, data, out, *more, **kwargs):
+    """`minidarknet train` of `cfg` on `data` into the folder `out`."""
+    return run("train", cfg, "--data", data, "--out", out, *more, **kwargs)
+
+
+def rows(out):
+    """The lines of metrics.csv in the folder `out`: [dict]."""
+    with open(out / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))

@@ -13,13 +13,18 @@ LONGEST = 320  # lines
 WIDEST = 125    # characters
 
 ROOMS = [
+    # 0 ground
     {"kernels", "engine", "parser", "grammar", "options", "netoptions", "paths", "names", "files", "errors",
-     "activations", "cores", "libdarknet", "__init__"},                                                # 0 ground
-    {"layers"},                                                                             # 1 layers
-    {"network", "fuse", "weights", "weights_misfit", "optimizer"},                                  # 2 machine
-    {"data", "detections", "metrics", "coco_metrics", "accuracy", "results", "viz", "oracles"},        # 3 workshop
+     "activations", "cores", "limits", "libdarknet", "__init__"},
+    # 1 layers
+    {"layers"},
+    # 2 machine
+    {"network", "fuse", "fold", "weights", "weights_misfit", "weights_fit", "npz_weights", "onnx_export", "optimizer"},
+    # 3 workshop
+    {"data", "detections", "metrics", "coco_metrics", "accuracy", "results", "viz", "oracles"},
+    # 4 commands
     {"cli", "train", "trainer", "schedule", "runs", "evaluate", "detect", "info", "check", "show", "bench", "machine",
-     "warmup", "compiling", "parity", "crops", "tasks", "words", "__main__"},                         # 4 commands
+     "warmup", "weights_tool", "convert", "compiling", "parity", "crops", "tasks", "words", "__main__"},
 ]
 EXCEPTION = ("network", {"data", "detections"})  # Network.detect, a convenience, imports upstairs inside the method
 

@@ -1,5 +1,4 @@
 """The training command from outside: what it writes, how it ends, and that nothing is lost."""
-import csv
 import json
 import os
 import re
@@ -10,19 +9,10 @@ import time
 
 import numpy as np
 import pytest
-from small import CLASSIFIER, run
+from small import TINY, rows, run, train
 
 from minidarknet import weights
 from minidarknet.network import Network
-
-
-def train(cfg, data, out, *more, **kwargs):
-    return run("train", cfg, "--data", data, "--out", out, *more, **kwargs)
-
-
-def rows(out):
-    with open(out / "metrics.csv", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -223,85 +213,6 @@ def test_a_changed_batch_keeps_the_mini_batch(tmp_path, drawn, tiny_cfg):
     assert rows(out)[0]["images"] == "9"
 
 
-# ---- classifiers
-
-@pytest.fixture(scope="module")
-def crops(tmp_path_factory, drawn):
-    """The objects of the drawn pictures, a folder of classes."""
-    folder = tmp_path_factory.mktemp("crops") / "crops"
-    assert run("crops", "--data", drawn, "--out", folder).returncode == 0
-    return folder
-
-
-def test_a_classifier_is_trained_scored_and_resumed(tmp_path, crops):
-    cfg, out = tmp_path / "c.cfg", tmp_path / "run"
-    cfg.write_text(CLASSIFIER + "[cost]\n")
-    done = train(cfg, crops, out, "--max-batches", 2)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"top-1 [01]\.\d{4}, top-5 [01]\.\d{4} on \d+ pictures after 2 updates", done.stdout)
-    assert json.loads((out / "args.json").read_text())["resize"] == "crop"
-    found = rows(out)
-    assert set(found[0]) == {"step", "images", "loss", "darknet_cost", "learning_rate", "images_per_s", "top1", "topk",
-                             "train_top1"}
-    assert found[-1]["top1"] and found[-1]["topk"] and all(row["train_top1"] for row in found)
-    for name in ("chart.png", "weights/best.weights", "images/train_batch0.jpg"):
-        assert (out / name).stat().st_size > 0
-    done = train(cfg, crops, out, "--max-batches", 4, "--resume")
-    assert done.returncode == 0, done.stderr
-    whole = tmp_path / "whole"
-    assert train(cfg, crops, whole, "--max-batches", 4).returncode == 0
-    assert (out / "weights/last.weights").read_bytes() == (whole / "weights/last.weights").read_bytes()
-    one, two = ([(row["step"], row["loss"]) for row in rows(folder)] for folder in (out, whole))
-    assert one == two and len(one) == 4
-    done = run("evaluate", out / "model.cfg", out / "weights/last.weights", "--data", crops)
-    assert done.returncode == 0 and "crop to 64 x 64" in done.stdout and "top-5" in done.stdout
-
-
-def test_a_classifier_learns(tmp_path, crops):
-    """A dozen shapes, by heart: the loss falls far below that of guessing, and nearly every picture is named right."""
-    cfg, out = tmp_path / "c.cfg", tmp_path / "run"
-    cfg.write_text(CLASSIFIER)
-    done = train(cfg, crops, out, "--overfit", 12, "--max-batches", 150, "--set", "net.learning_rate=.02")
-    assert done.returncode == 0, done.stderr
-    found = rows(out)
-    assert float(found[0]["loss"]) > 2 and float(found[-1]["loss"]) < .5 and float(found[-1]["top1"]) > .9
-
-
-def test_classifiers_of_other_shapes_and_sizes(tmp_path, crops):
-    """A connected layer with the squared error, no softmax; and sizes that change (random=1 in [net])."""
-    cfg = tmp_path / "c.cfg"
-    cfg.write_text(CLASSIFIER.split("[avgpool]")[0] + "[connected]\noutput=1000\nactivation=logistic\n\n[cost]\ntype=sse\n")
-    done = train(cfg, crops, tmp_path / "one", "--max-batches", 1)
-    assert done.returncode == 0 and "the cfg has 1000, the data 12" in done.stderr, done.stderr
-    cfg.write_text(CLASSIFIER)
-    done = train(cfg, crops, tmp_path / "two", "--max-batches", 81, "--set", "net.random=1", "net.batch=2")
-    assert done.returncode == 0 and "and other sizes (multi-scale)" in done.stderr, done.stderr
-
-
-def test_darknets_lists_and_a_head_for_their_classes(tmp_path, crops):
-    """crops.data names the same pictures; three classes of them change the head."""
-    cfg, out = tmp_path / "c.cfg", tmp_path / "run"
-    cfg.write_text(CLASSIFIER)
-    done = train(cfg, crops / "crops.data", out, "--max-batches", 1, "--classes", "circle,heart,star")
-    assert done.returncode == 0, done.stderr
-    assert "the cfg has 12, the data 3" in done.stderr
-    net = Network.from_cfg(out / "model.cfg")
-    assert net.classes == 3 and net.names == ("circle", "heart", "star")
-
-
-def test_classifiers_refuse_what_is_not_for_them(tmp_path, drawn, crops):
-    cfg = tmp_path / "c.cfg"
-    cfg.write_text(CLASSIFIER)
-    done = train(cfg, drawn, tmp_path / "x")
-    assert done.returncode == 3 and f"minidarknet crops --data {drawn}" in done.stderr
-    done = train(cfg, crops, tmp_path / "x", "--augmentation", "place")
-    assert done.returncode == 2 and "one of crop, center, none" in done.stderr
-    cfg.write_text(CLASSIFIER.replace("[softmax]", ""))
-    done = train(cfg, crops, tmp_path / "x")
-    assert done.returncode == 2 and "[softmax] or [cost]" in done.stderr
-    assert not (tmp_path / "x").exists()
-
-
 def test_seen_is_kept_where_that_is_asked_for(tmp_path, drawn, tiny_cfg):
     net = Network.from_cfg(tiny_cfg, seed=9)
     net.seen = 8 * 100
@@ -312,3 +223,18 @@ def test_seen_is_kept_where_that_is_asked_for(tmp_path, drawn, tiny_cfg):
     assert [row["step"] for row in rows(out)] == ["101"] and rows(out)[0]["images"] == "808"
     done = train(tiny_cfg, drawn, tmp_path / "x", "--keep-seen")
     assert done.returncode == 2 and "give them" in done.stderr
+
+
+@pytest.mark.parametrize("old, new, words", [
+    ("batch=8\nsubdivisions=2", "batch=900000\nsubdivisions=1", "a mini-batch of 900000 takes"),
+    ("classes=12", "classes=x", "classes=x: expected a whole number")])
+def test_what_cannot_be_trained_is_said_at_once(tmp_path, drawn, old, new, words):
+    (tmp_path / "my.cfg").write_text(TINY.replace(old, new))
+    done = train(tmp_path / "my.cfg", drawn, tmp_path / "out", "--max-batches", 1)
+    assert done.returncode in (1, 2) and words in done.stderr and "--debug" not in done.stderr
+
+
+def test_a_comment_behind_the_number_of_classes(tmp_path, drawn):
+    (tmp_path / "my.cfg").write_text(TINY.replace("classes=12", "classes=12 # a dozen"))
+    done = train(tmp_path / "my.cfg", drawn, tmp_path / "out", "--max-batches", 1)
+    assert done.returncode == 0 and "rebuilt" not in done.stderr, done.stderr

@@ -109,6 +109,49 @@ def test_cause_classes_of_a_classifier(tmp_path):
     assert "This file fits 5 classes, the cfg has 21: set filters=5 in layer 3" in told
 
 
+HEADS = """[net]
+width=8
+height=8
+channels=2
+[conv]
+filters=4
+[conv]
+filters=14
+[yolo]
+classes=2
+num=4
+mask=0,1
+anchors=1,1,2,2,3,3,4,4
+[route]
+layers=0
+[conv]
+filters=7
+size=3
+pad=1
+[yolo]
+classes=2
+num=4
+mask=3
+anchors=1,1,2,2,3,3,4,4
+"""
+
+
+@pytest.mark.parametrize("classes", [1, 20])
+def test_cause_classes_of_several_heads(tmp_path, classes):
+    from minidarknet import parser
+    weights.save(network(parser.render(parser.with_classes(parser.parse(HEADS), classes))), tmp_path / "w")
+    told = refusal(network(HEADS), tmp_path / "w")
+    assert f"classes={classes} (filters={2 * (5 + classes)} in layer 1 and filters={5 + classes} in layer 4)" in told
+    assert "the cfg says classes=2 (filters=14, 7): set all, or load FILE:1" in told
+
+
+def test_cause_classes_of_a_connected_head(tmp_path):
+    text = CFG.split("[region]")[0] + "[connected]\noutput=9\nactivation=linear\n[dropout]\n[softmax]\n"
+    weights.save(network(text, **{"connected.output": 5}), tmp_path / "w")
+    told = refusal(network(text), tmp_path / "w")
+    assert "This file fits 5 classes, the cfg has 9: set output=5 in layer 4, or load FILE:4" in told
+
+
 def test_cause_batch_normalisation(file, tmp_path):
     plain = {"convolutional[0].batch_normalize": 0}
     weights.save(network(**plain), tmp_path / "w")

@@ -25,11 +25,12 @@ class Peer:
         """session.run."""
         import onnxruntime
 
-        from peers.onnx_model import model_of
+        from minidarknet import onnx_export
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        session = onnxruntime.InferenceSession(model_of(net, len(x)), options, providers=["CPUExecutionProvider"])
+        model = onnx_export.model(net, batch=len(x))
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         pictures = {"x": np.ascontiguousarray(x.transpose(0, 3, 1, 2))}
         return lambda: pixels_last(session.run(None, pictures)[0])
 

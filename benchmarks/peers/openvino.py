@@ -22,10 +22,11 @@ class Peer:
         """request.infer, without copies of input and output."""
         import openvino
 
-        from peers.onnx_model import model_of
+        from minidarknet import onnx_export
         core = openvino.Core()
+        model = core.read_model(onnx_export.model(net, batch=len(x)))
         settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
-        request = core.compile_model(core.read_model(model_of(net, len(x))), "CPU", settings).create_infer_request()
+        request = core.compile_model(model, "CPU", settings).create_infer_request()
         pictures = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
         return lambda: pixels_last(request.infer([pictures], share_inputs=True, share_outputs=True)[0])
 

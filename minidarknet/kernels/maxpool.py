@@ -27,14 +27,9 @@ def maxpool_forward(x, out, winner, size, stride, offset):
             for channel in range(c):
                 out[image, oy, ox, channel] = -np.inf
                 winner[image, oy, ox, channel] = -1
-            for ky in range(size):
-                iy = oy * stride - offset + ky
-                if iy < 0 or iy >= h:
-                    continue
-                for kx in range(size):
-                    ix = ox * stride - offset + kx
-                    if ix < 0 or ix >= w:
-                        continue
+            top, left = oy * stride - offset, ox * stride - offset
+            for iy in range(max(top, 0), min(top + size, h)):
+                for ix in range(max(left, 0), min(left + size, w)):
                     for channel in range(c):
                         if x[image, iy, ix, channel] > out[image, oy, ox, channel]:
                             out[image, oy, ox, channel] = x[image, iy, ix, channel]

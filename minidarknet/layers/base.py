@@ -149,7 +149,10 @@ class Layer:
         return shapes[0]
 
     def build(self):
-        """Make the arrays of parameters. Called once, shapes being known; costs no time before they are filled."""
+        """Make the arrays of parameters, by np.zeros or np.ones of self.dtype; shapes are known.
+
+        Called twice: first with a dtype of no bytes, to see how large they would be before they take memory (limits.py).
+        """
 
     def initialise(self, rng):
         """Draw the initial weights from `rng` (numpy Generator)."""

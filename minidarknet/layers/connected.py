@@ -48,7 +48,7 @@ class Connected(Weighted):
     def build(self):
         o = self.options
         self.weight = np.zeros((1, 1, int(np.prod(self.sources[0].shape)), o.output), self.dtype)
-        self.grad_weight = np.zeros_like(self.weight)
+        self.grad_weight = np.zeros(self.weight.shape, self.dtype)  # zeros_like would fill it: memory before its time
         self.make_norm(o.output)
 
     def initialise(self, rng):

@@ -29,6 +29,7 @@ class ConvolutionalOptions(LayerOptions):
     algorithm: str = "auto"         # minidarknet's own: how the engine convolves (see engine/algorithm.py)
 
     IGNORED = ("dot",)
+    MINIMUM = {"padding": 0}
     LATER = ("stride_x", "stride_y", "antialiasing", "share_index")
     CHOICES = {"activation": ACTIVATIONS, "batch_normalize": (0, 1), "binary": (0,), "xnor": (0,), "flipped": (0,),
                "dilation": (1,), "algorithm": ("auto", "direct", "winograd")}

@@ -4,6 +4,8 @@ import numpy as np
 from minidarknet.errors import DataError
 from minidarknet.layers.base import Layer, Misfit
 
+LARGEST_ANCHOR = 1e6    # cells or pixels
+
 
 class Detector(Layer):
     """A head that finds boxes: `boxes` says which. Abstract: subclasses are final and fill in what a box means.
@@ -87,6 +89,9 @@ class Detector(Layer):
                          f"{len(o.anchors)}: {self._anchor_remedy()}", "anchors")
         if not min(o.anchors) > 0:
             raise Misfit(f"anchors are widths and heights in {unit}: {min(o.anchors):g} must be above 0", "anchors")
+        if max(o.anchors) > LARGEST_ANCHOR:
+            raise Misfit(f"anchors are widths and heights in {unit}: {max(o.anchors):g} is larger than any picture",
+                         "anchors")
 
     def check_channels(self, channels, per_cell):
         """Raise Misfit unless `channels` is what this head reads; per_cell: how the cfg says per_cell, "num 5"."""

@@ -32,6 +32,7 @@ class RegionOptions(LayerOptions):
     LATER = ("tree", "map")
     CHOICES = {"softmax": (0, 1), "background": (0,), "bias_match": (0, 1), "rescore": (0, 1)}
     LATER_CHOICES = {"background": (1,)}
+    MAXIMUM = {"num": 1024}
     MINIMUM = {"classes": 1, "num": 1, "coord_scale": 0, "object_scale": 0, "noobject_scale": 0, "class_scale": 0}
 
     def __post_init__(self):

@@ -28,6 +28,7 @@ class YoloOptions(LayerOptions):
              "iou_normalizer": "1", "obj_normalizer": "1", "cls_normalizer": "1", "delta_normalizer": "1",
              "uc_normalizer": "1", "nms_kind": "default", "label_smooth_eps": None, "objectness_smooth": None,
              "focal_loss": None, "resize": "1", "counters_per_class": None, "embedding_layer": None}
+    MAXIMUM = {"num": 1024}
     MINIMUM = {"classes": 1, "num": 1, "mask": 0}
 
     def __post_init__(self):
