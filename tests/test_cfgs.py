@@ -152,3 +152,11 @@ def test_the_small_net_is_small():
 def test_names(name, count, first, last):
     names = paths.resolve(f"cfg/{name}.names").read_text().split("\n")
     assert names.pop() == "" and len(set(names)) == count and (names[0], names[-1]) == (first, last)
+
+
+def test_tiny_darknet_lends_its_layers_to_a_detector():
+    classifier, detector = (Network.from_cfg(f"cfg/{name}.cfg", initialise=False) for name in
+                            ("tiny", "yolov2-tinydarknet-voc"))
+    shapes = [[(layer.name, [stored.array.shape for stored in layer.stored]) for layer in net.layers[:18]]
+              for net in (classifier, detector)]
+    assert shapes[0] == shapes[1] and classifier.layers[18].name != detector.layers[18].name
