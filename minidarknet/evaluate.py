@@ -85,7 +85,7 @@ def detections(net, data, thresh=THRESH, nms=NMS, quiet=False, problems=None, re
     with tqdm(total=len(data.examples), desc="scoring", unit="picture", disable=quiet, leave=False) as bar:
         for view in ordered(data, net.input.shape[1::-1], net.resize_mode, BATCH, problems=problems, reader=reader):
             for *boxes, example, geometry in zip(*net.boxes(net.predict(view.x)), view.examples, view.geometry):
-                found[example.id] = select(*boxes, thresh, nms, geometry, data.names)
+                found[example.id] = select(*boxes, thresh, nms, geometry, data.names, penalty=net.head.nms_penalty)
             bar.update(len(view.examples))
     return found
 

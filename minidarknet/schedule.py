@@ -17,10 +17,11 @@ def overfit(options, pictures):
             "net.burn_in": min(options.burn_in, OVERFIT_BURN_IN)}
 
 
-def short(options, seconds):
+def short(options, seconds, head="region"):
     """Overrides that fit a training into SHORT_MINUTES; {} where the cfg's own schedule fits.
 
-    options: NetOptions. seconds: measured time for one mini-batch of batch // subdivisions pictures. Few updates have
+    options: NetOptions. seconds: measured time for one mini-batch of batch // subdivisions pictures. head: name of the
+    heads' sections. Few updates have
     to go far: large inputs are shrunk to SHORT_SIDE (the drawn pictures are no larger), one size for all, and the rate
     is SHORT_RATE at least and falls to nothing.
     """
@@ -35,6 +36,6 @@ def short(options, seconds):
         subdivisions //= 2
     updates = max(int(mini_batches / subdivisions), 10)
     return {"net.batch": mini * subdivisions, "net.subdivisions": subdivisions, "net.max_batches": updates,
-            "net.width": width, "net.height": height, "region.random": 0,
+            "net.width": width, "net.height": height, f"{head}.random": 0,
             "net.learning_rate": max(options.learning_rate, SHORT_RATE), "net.burn_in": min(options.burn_in, updates // 10),
             "net.policy": "poly", "net.power": 1.5}

@@ -46,8 +46,8 @@ def arguments():
     p.add_argument("--workers", type=cli.positive, default=2, metavar="N", help="threads that load pictures (default: 2)")
     p.add_argument("--resume", action="store_true", help="continue the newest run, or the one in --out")
     p.add_argument("--no-multiscale", action="store_true", help="keep the cfg's size even where it says random=1")
-    p.add_argument("--resize", choices=("letterbox", "stretch"), default="letterbox",
-                   help="how pictures are fitted into the network (default: letterbox)")
+    p.add_argument("--resize", choices=("letterbox", "stretch"),
+                   help="how pictures are fitted into the network (default: as the cfg says, else letterbox)")
     p.add_argument("--augmentation", choices=("place", "crop", "none"), default="place",
                    help="place: Darknet's, vary shape and position; crop: the paper's random crops; none")
     p.add_argument("--explain-log", action="store_true", help="say what the logged quantities mean, and stop")
@@ -104,7 +104,7 @@ class Session:
             self.folder = runs.claim_new(self.args.out, Path(self.args.cfg).stem)
         self._announce(net, seconds)
         if not (self.checkpoint and self.folder.cfg.exists()):
-            self.folder.begin(parser.render(cfg), net.names, {**self._recorded(), "resize": self.args.resize})
+            self.folder.begin(parser.render(cfg), net.names, {**self._recorded(), "resize": net.resize_mode})
         return self._train(net)
 
     def _same_command(self):
@@ -169,7 +169,7 @@ class Session:
             file, layers = weights.parse_argument(self.args.weights)
             weights.load(net, file, layers)
             net.seen = 0  # the file's counter belongs to another training
-        net.names, net.resize_mode = self.training.names, self.args.resize
+        net.names, net.resize_mode = self.training.names, self.args.resize or net.resize_mode
         return net
 
     def _measure(self, net):
@@ -203,7 +203,7 @@ class Session:
         return a.data == "sample" and not (a.max_batches or a.minutes or a.overfit or self.checkpoint)
 
     def _shorten(self, cfg, net, seconds):
-        changes = schedule.short(net.options, seconds)
+        changes = schedule.short(net.options, seconds, net.head.name)
         if changes:
             say(f"short schedule: the cfg's own {net.options.max_batches} updates would take "
                 f"{duration(net.options.max_batches * net.options.subdivisions * seconds)}. On the sample set, without "
@@ -281,7 +281,7 @@ class Session:
         augmentation = Augmentation(mode="none" if args.overfit else args.augmentation, jitter=net.head.options.jitter,
                                     hue=o.hue, saturation=o.saturation, exposure=o.exposure)
         return Loader(self.training, o.batch // o.subdivisions, args.seed, first, size_of_step, augmentation,
-                      workers=args.workers, mode=args.resize, subdivisions=o.subdivisions)
+                      workers=args.workers, mode=net.resize_mode, subdivisions=o.subdivisions)
 
     def _summary(self, trainer, reason, first):
         if reason == "interrupted":
