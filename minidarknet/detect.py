@@ -74,10 +74,10 @@ def require_colour(net):
                            "channels=3", "channels")
 
 
-def load_network(args, resize="letterbox"):
+def load_network(args, resize=None):
     """The network of `args` (cfg, weights, the options above), compiled. Raises UsageError, CfgError, WeightsError.
 
-    resize: how pictures are fitted where neither the command nor the run folder says it.
+    resize: how pictures are fitted where neither the command nor the run folder says it; None: as the cfg does.
     """
     from minidarknet.network import Network
     file, layers = parse_argument(args.weights)
@@ -102,7 +102,7 @@ def load_network(args, resize="letterbox"):
     if args.size:
         net.resize(args.size)
     recorded = runs.recorded_resize(args.weights, args.cfg)
-    net.resize_mode = args.resize or recorded or resize
+    net.resize_mode = args.resize or recorded or resize or net.resize_mode
     if recorded and recorded != net.resize_mode:
         print(f"warning: the weights were trained with --resize {recorded}, this is {net.resize_mode}: "
               "expect worse results", file=sys.stderr)

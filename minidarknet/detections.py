@@ -28,22 +28,38 @@ def iou(boxes_a, boxes_b, extra=0.0):
         return np.where((union > 0) & (overlap > 0), overlap / union, 0)
 
 
-def nms(boxes, scores, threshold):
+def distance_penalty(boxes_a, boxes_b):
+    """How far apart every two boxes are: d^2 / c^2, d: distance of centres, c: diagonal of the least box around both.
+
+    boxes_a (n, 4), boxes_b (m, 4): xmin ymin xmax ymax in any unit. Returns (n, m) float in 0..1.
+    Paper: arXiv 1911.08287, section 3.2.
+    """
+    a, b = np.asarray(boxes_a).reshape(-1, 1, 4), np.asarray(boxes_b).reshape(1, -1, 4)
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = ((a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) ** 2).sum(axis=2) / 4
+        hull = np.maximum(a[..., 2:], b[..., 2:]) - np.minimum(a[..., :2], b[..., :2])
+        return apart / np.maximum((hull ** 2).sum(axis=2), np.finfo(np.float32).tiny)
+
+
+def nms(boxes, scores, threshold, penalty=0.0):
     """Non-maximum suppression: of boxes of the same class that overlap, only the one with the best score stays.
 
     1. Take the best box that is left. 2. Keep it. 3. Drop every box whose IoU with it is above `threshold`.
     4. Again, until none is left. Each class by itself; of equal scores the first counts as the better one.
+    With a penalty, boxes of two objects one behind the other stay, because the distance of their centres counts in 3:
+    IoU - (d^2 / c^2)^penalty instead of IoU (distance_penalty).
 
     boxes (n, 4) xmin ymin xmax ymax. scores (n,) of one class or (n, classes); a score of 0 is not a candidate.
-    threshold: IoU. Returns bool of the shape of scores: what stays.
-    Darknet: do_nms_sort in src/box.c.
+    threshold: IoU. penalty: exponent, 0: no penalty. Returns bool of the shape of scores: what stays.
+    Darknet: do_nms_sort in src/box.c; the penalty: AlexeyAB's diounms_sort.
     """
     scores = np.asarray(scores)
     columns = scores if scores.ndim == 2 else scores[:, None]
     keep = np.zeros(columns.shape, bool)
     used = np.flatnonzero((columns > 0).any(axis=1))
     boxes = np.asarray(boxes).reshape(-1, 4)[used]
-    overlaps = np.concatenate([iou(rows, boxes) > threshold for rows in np.array_split(boxes, len(boxes) // 256 + 1)])
+    overlaps = np.concatenate([_overlap(rows, boxes, penalty) > threshold
+                               for rows in np.array_split(boxes, len(boxes) // 256 + 1)])
     for k in range(columns.shape[1]):
         score = columns[used, k]
         dropped = ~(score > 0)
@@ -52,6 +68,11 @@ def nms(boxes, scores, threshold):
                 keep[used[i], k] = True
                 dropped |= overlaps[i]
     return keep.reshape(scores.shape)
+
+
+def _overlap(boxes_a, boxes_b, penalty):
+    """IoU (n, m) of two lists of boxes, less the penalty for their distance."""
+    return iou(boxes_a, boxes_b) - (distance_penalty(boxes_a, boxes_b) ** penalty if penalty else 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,14 +166,15 @@ class Detections:
                 for k, (x, y), (w, h) in zip(self.class_id, centre, sides) if w > 0 and h > 0]
 
 
-def select(boxes, objectness, probability, threshold, nms_threshold, geometry, names=(), picture=None):
+def select(boxes, objectness, probability, threshold, nms_threshold, geometry, names=(), picture=None, penalty=0.0):
     """The boxes of one picture that count, best first.
 
     A box counts for class k if objectness > threshold and objectness * p_k > threshold; then NMS within each class.
     boxes: (n, 4) centre form in fractions of the network's input, objectness: (n,), probability: (n, classes), of all
     heads, as Network.boxes gives them. threshold: least confidence. nms_threshold: IoU above which the lesser box goes.
     geometry: its undo(boxes (n, 4) centre form, fractions of the network's input) gives (n, 4) corners in pixels of
-    the picture. names: class names by id. picture: (h, w, 3) uint8 RGB, to be drawn on. Returns Detections.
+    the picture. names: class names by id. picture: (h, w, 3) uint8 RGB, to be drawn on. penalty: as in nms. Returns
+    Detections.
     Darknet: get_region_detections, get_yolo_detections; its order among equals is arbitrary.
     """
     score = objectness[:, None] * probability
@@ -161,7 +183,7 @@ def select(boxes, objectness, probability, threshold, nms_threshold, geometry, n
     found = objectness > threshold
     xyxy = geometry.undo(boxes[found])
     score = np.where(score[found] > threshold, score[found], 0)
-    box, class_id = np.nonzero(nms(xyxy, score, nms_threshold))
+    box, class_id = np.nonzero(nms(xyxy, score, nms_threshold, penalty))
     order = np.argsort(-score[box, class_id], kind="stable")
     box, class_id = box[order], class_id[order]
     return Detections(xyxy[box], score[box, class_id], class_id, names, picture, best)

@@ -61,7 +61,7 @@ def main(argv=None):
     classifies = detect.classifies(args)
     data = annotations.load(args.data, args.split, None, args.limit, classifies)
     cli.warn(data.problems)
-    net = detect.load_network(args, "crop" if classifies else "letterbox")
+    net = detect.load_network(args, "crop" if classifies else None)
     data = in_classes_of(net, data)
     began, problems = time.monotonic(), []
     with cli.patience():
@@ -132,7 +132,7 @@ def detections(net, data, thresh=THRESH, nms=NMS, quiet=False, problems=None, re
     found = {}
     for view, out in _predicted(net, data, quiet, problems, reader):
         for *boxes, example, geometry in zip(*net.boxes(out), view.examples, view.geometry):
-            found[example.id] = select(*boxes, thresh, nms, geometry, data.names)
+            found[example.id] = select(*boxes, thresh, nms, geometry, data.names, penalty=net.head.nms_penalty)
     return found
 
 

@@ -10,10 +10,11 @@ writes what the convolution gives once, reads it once, and writes the pooled qua
 convolution's result before batch norm, from which the backward pass makes everything else again; dL/dz is written over
 z itself. For prediction batch norm becomes one factor and one number to add per channel.
 
-What is fused: a [convolutional] whose activation is linear, leaky, relu or relie, and behind it a [maxpool] of size 2
-and stride 2 that begins at the first pixel (`padding` 1 in total, the default), if nobody else reads the convolution.
+What is fused: a [convolutional] whose activation is linear, leaky, relu, relie, mish or swish, and behind it, if it is one
+of the first four, a [maxpool] of size 2 and stride 2 that begins at the first pixel (`padding` 1 in total, the default),
+if nobody else reads the convolution.
 What never is: a layer that a [route] reads too, or any other second reader, is not fused away; poolings of another
-shape; activations that are no straight line on either side of 0; networks in strict_darknet_cpu mode, whose backward
+shape; other activations; networks in strict_darknet_cpu mode, whose backward
 pass is another one; networks on backend="kernels". Frozen layers are fused too: they only have a way forward.
 The layers stay in `net.layers` with their parameters and options; only a convolution whose pooling is fused has no
 `out` and no `grad`. To look at those, build the network with fused=False: its results differ by rounding alone.
@@ -25,7 +26,8 @@ import numpy as np
 from minidarknet.activations import activation_code
 from minidarknet.layers import Convolutional, Maxpool
 
-ACTIVATIONS = {activation_code(name) for name in ("linear", "leaky", "relu", "relie")}
+STRAIGHT = {activation_code(name) for name in ("linear", "leaky", "relu", "relie")}
+CURVED = {activation_code(name) for name in ("mish", "swish")}
 
 
 def possible(backend, strict):
@@ -44,8 +46,8 @@ def fuse(net):
             readers[source].append(layer)
     steps, inside = [], set()
     for layer in net.layers:
-        if isinstance(layer, Convolutional) and layer.activation in ACTIVATIONS:
-            pools = [reader for reader in readers[layer] if _halves(reader)]
+        if isinstance(layer, Convolutional) and layer.nonlinearity.code in STRAIGHT | CURVED:
+            pools = [reader for reader in readers[layer] if _halves(reader) and layer.nonlinearity.code in STRAIGHT]
             step = Fused(layer, *pools) if len(pools) == len(readers[layer]) == 1 else Fused(layer)
             inside.update(step.layers)
             steps.append(step)
@@ -74,13 +76,14 @@ class Fused:
         """conv: Convolutional. pool: Maxpool, its only reader, or None."""
         self.layers = (conv,) if pool is None else (conv, pool)
         self.conv, self.pools, self.last = conv, pool is not None, self.layers[-1]
+        self.kind = conv.nonlinearity.code
         self.frozen, self.active = conv.frozen, self.last.active
         self.factor = self.shift = None
 
     def resize(self, batch, train):
         """Make the buffers for `batch` pictures of the present shape: out, grad (of the last layer) and z."""
         conv = self.conv
-        apart = train and (self.pools or conv.norm)  # z must outlive act(u)
+        apart = train and (self.pools or conv.norm or self.kind in CURVED)  # z must outlive act(u)
         conv.z = conv.buffer("z", (batch, *conv.shape), conv.grad_margin) if apart else None
         self.last.make_output(batch, train, 0 if apart else conv.grad_margin)
 
@@ -98,7 +101,7 @@ class Fused:
         else:
             conv.convolve(z)
         self._fold(run)
-        conv.ops.fused_forward(z, self.factor, self.shift, conv.activation, self.pools, self.last.out)
+        conv.ops.fused_forward(z, self.factor, self.shift, self.kind, self.pools, self.last.out)
 
     def _fold(self, run):
         """factor and shift, from the statistics of the batch (training) or the rolling ones (prediction)."""
@@ -108,14 +111,14 @@ class Fused:
     def backward(self, run):
         """grad of the last layer -> the source's grad (written or accumulated) and the params' grads (accumulated)."""
         conv, norm, z = self.conv, self.conv.norm, self.conv.z
-        how = conv.activation, self.pools, self.last.grad
+        how = self.kind, self.pools, self.last.grad
         if norm:
             conv.ops.fused_backward(z, norm.mean, norm.inverse, self.factor, self.shift, *how, norm.grad_scale,
                                     norm.grad_bias, z)
-        elif self.pools:
+        elif z is not None:
             conv.ops.fused_bias_backward(z, conv.bias, *how, conv.grad_bias, z)
         else:
             z = self.last.grad
-            conv.ops.activation_backward(self.last.out, z, conv.activation)
+            conv.ops.activation_backward(self.last.out, z, self.kind)
             conv.ops.bias_backward(z, conv.grad_bias)
         conv.backward_convolution(z)

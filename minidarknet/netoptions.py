@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from minidarknet.limits import MOST
 from minidarknet.options import convert
 
-POLICIES = ("constant", "step", "steps", "exp", "poly", "sigmoid", "random")
+POLICIES = ("constant", "step", "steps", "exp", "poly", "sigmoid", "random", "sgdr")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,22 +40,25 @@ class NetOptions:
     min_ratio: float = 0.0      # 0: min_crop / width
     center: int = 0             # classification: 1 cuts out the middle, without augmentation
     random: int = 0             # classification: 1 trains at changing sizes
+    letter_box: int = -1        # AlexeyAB: 1: letterbox, 0: stretch; not given: as the Darknet that the cfg is for
+    learning_rate_min: float = 1e-5     # AlexeyAB, policy sgdr: where each cosine ends,
+    sgdr_cycle: int = 0                 # how many updates the first one takes; 0: max_batches,
+    sgdr_mult: int = 2                  # and how many times longer each is than the one before
 
-    CHOICES = {"policy": POLICIES}
-    LATER_CHOICES = {"policy": ("sgdr",)}
-    # In the original without effect on a CPU or read for adam only; in AlexeyAB's about speed, display or sgdr.
-    IGNORED = ("notruth", "seen", "B1", "B2", "eps", "learning_rate_min", "sgdr_cycle", "sgdr_mult", "seq_scales",
-               "letter_box", "mosaic_bound", "resize_step", "augment_speed", "sequential_subdivisions", "try_fix_nan",
-               "loss_scale", "optimized_memory", "workspace_size_limit_MB", "max_chart_loss", "show_receptive_field",
-               "num_steps", "track", "cudnn_half", "attention")
-    LATER = {"time_steps": "1", "flip": "1", "adam": None, "clip": None, "blur": None, "gaussian_noise": None,
-             "mixup": None, "cutmix": None, "mosaic": None, "label_smooth_eps": None, "contrastive": None,
-             "contrastive_jit_flip": None, "contrastive_color": None, "unsupervised": None, "ema_alpha": None,
-             "equidistant_point": None, "weights_reject_freq": None, "badlabels_rejection_percentage": None,
-             "badlabels_reject_threshold": None, "dynamic_minibatch": None, "adversarial_lr": None}
+    CHOICES = {"policy": POLICIES, "letter_box": (-1, 0, 1)}
+    # In the original without effect on a CPU or read for adam only; in AlexeyAB's about speed or display.
+    IGNORED = ("notruth", "seen", "B1", "B2", "eps", "seq_scales", "mosaic_bound", "resize_step", "augment_speed",
+               "sequential_subdivisions", "try_fix_nan", "loss_scale", "optimized_memory", "workspace_size_limit_MB",
+               "max_chart_loss", "show_receptive_field", "num_steps", "track", "cudnn_half", "attention")
+    LATER = {"time_steps": "1", "flip": "1", "adam": None, "clip": None}
+    # AlexeyAB's ways to vary pictures and to average or distrust what was learnt.
+    WITHOUT = ("blur", "gaussian_noise", "mixup", "cutmix", "mosaic", "label_smooth_eps", "contrastive",
+               "contrastive_jit_flip", "contrastive_color", "unsupervised", "ema_alpha", "equidistant_point",
+               "weights_reject_freq", "badlabels_rejection_percentage", "badlabels_reject_threshold", "dynamic_minibatch",
+               "adversarial_lr")
     MINIMUM = {"batch": 1, "subdivisions": 1, "width": 1, "height": 1, "channels": 1, "inputs": 0, "max_batches": 0,
-               "burn_in": 0, "learning_rate": 0, "momentum": 0, "decay": 0, "saturation": 0, "exposure": 0, "hue": 0,
-               "max_crop": 0, "min_crop": 0}
+               "burn_in": 0, "sgdr_cycle": 0, "sgdr_mult": 1, "learning_rate": 0, "momentum": 0, "decay": 0,
+               "saturation": 0, "exposure": 0, "hue": 0, "max_crop": 0, "min_crop": 0}
 
     def problem(self):
         """(key or None, message) of values that do not go together, or None."""
@@ -90,6 +93,8 @@ class NetOptions:
             return "step", f"step={self.step}: policy=step expects at least 1"
         if self.policy == "poly" and self.max_batches < 1:
             return "policy", "policy=poly needs max_batches=, the update at which the rate reaches 0"
+        if self.policy == "sgdr" and not (self.sgdr_cycle or self.max_batches):
+            return "policy", "policy=sgdr needs sgdr_cycle= or max_batches=, the updates that the first cosine takes"
         return None
 
 

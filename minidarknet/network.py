@@ -33,7 +33,8 @@ class Network:
     steps: what forward and backward run, the layers themselves or Fused ones that stand for several (see fuse.py).
     options: the [net] section. seen: images trained on. names: class names or (). loss, darknet_cost: of the last
     forward pass with a truth, per image. statistics: what the heads measured in it. resize_mode: "letterbox" or
-    "stretch", how `detect` fits a picture into the network.
+    "stretch", how `detect` fits a picture into the network: as [net] letter_box says, else as the Darknet would for which
+    the cfg was written.
     """
 
     def __init__(self, cfg, batch=1, backend="engine", strict_darknet_cpu=False, dtype=np.float32, seed=0,
@@ -66,7 +67,7 @@ class Network:
             layer.build()
         for layer in self.layers if arrays and initialise else ():
             layer.initialise(np.random.default_rng((seed, layer.index)))
-        self.batch, self.seen, self.names, self.resize_mode = batch, 0, (), "letterbox"
+        self.batch, self.seen, self.names, self.resize_mode = batch, 0, (), self._own_resize_mode()
         self.run, self.loss, self.darknet_cost, self.statistics = Run(), 0.0, 0.0, {}
         self._allocated, self._spent = None, False
 
@@ -215,7 +216,7 @@ class Network:
         x, geometry = pictures.fit(picture, self.input.shape[:2], resize or self.resize_mode)
         boxes, objectness, probability = self.boxes(self.predict(x[None]))
         names = self.names or tuple(str(i) for i in range(self.classes))
-        return select(boxes[0], objectness[0], probability[0], thresh, nms, geometry, names, picture)
+        return select(boxes[0], objectness[0], probability[0], thresh, nms, geometry, names, picture, self.head.nms_penalty)
 
     def _append(self, section):
         cls = LAYERS[section.name]
@@ -240,6 +241,11 @@ class Network:
                              "which is as far as Darknet counts")
         except Misfit as misfit:
             raise parser.error(self.cfg, layer.section, str(misfit), misfit.key) from None
+
+    def _own_resize_mode(self):
+        if self.options.letter_box == -1:
+            return "stretch" if self.detects and self.head.stretches else "letterbox"
+        return "letterbox" if self.options.letter_box else "stretch"
 
     def _check_heads(self):
         if all(layer.name == "cost" for layer in self.layers):

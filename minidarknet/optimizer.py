@@ -12,7 +12,8 @@ def learning_rate(options, update, seed=0):
     While update < burn_in: learning_rate * (update / burn_in) ** power. After it, with b = update:
     constant: lr. step: lr * scale^(b // step). steps: lr times every scales[i] with steps[i] <= b. exp: lr * gamma^b.
     poly: lr * (1 - b / max_batches)^power. sigmoid: lr / (1 + e^(gamma * (b - step))). random: lr * U(0, 1)^power,
-    the draw being a function of (seed, b).
+    the draw being a function of (seed, b). sgdr: from lr down to learning_rate_min along half a cosine, again and again,
+    each sgdr_mult times longer than the one before.
     Darknet: get_current_rate. Where Darknet compares a negative step with an unsigned number, we compare signed ones.
     """
     o, b, lr = options, update, options.learning_rate
@@ -30,6 +31,11 @@ def learning_rate(options, update, seed=0):
         return lr / (1 + math.exp(min(o.gamma * (b - o.step), 700)))
     if o.policy == "random":
         return lr * np.random.default_rng((seed, b)).random() ** o.power
+    if o.policy == "sgdr":
+        cycle, done = o.sgdr_cycle or o.max_batches, b
+        while done >= cycle:
+            done, cycle = done - cycle, cycle * o.sgdr_mult
+        return o.learning_rate_min + (lr - o.learning_rate_min) * (1 + math.cos(math.pi * done / cycle)) / 2
     return lr
 
 

@@ -7,6 +7,8 @@ tuple[float, ...]. Class attributes, gathered over the class and its bases, say 
     IGNORED        keys that Darknet knows and that change nothing here: accepted silently
     LATER          keys that minidarknet does not support yet. A tuple, where the value 0 (switched off) is accepted,
                    or a dict key -> the value that changes nothing
+    WITHOUT        keys of training that minidarknet does not support yet and that a trained network does not need: unless
+                   the value is 0, a warning
     CHOICES        key -> the allowed values
     LATER_CHOICES  key -> values that Darknet knows and minidarknet does not support yet
     MINIMUM        key -> the smallest allowed value
@@ -127,7 +129,7 @@ def typed(cfg, section, Options):
     """
     kinds = typing.get_type_hints(Options)
     fields = {f.name.rstrip("_"): f for f in dataclasses.fields(Options)}
-    ignored, later = _gathered(Options, "IGNORED"), _gathered(Options, "LATER")
+    ignored, later, without = (_gathered(Options, name) for name in ("IGNORED", "LATER", "WITHOUT"))
     choices, later_choices = _gathered(Options, "CHOICES"), _gathered(Options, "LATER_CHOICES")
     minimum, maximum = _gathered(Options, "MINIMUM"), _gathered(Options, "MAXIMUM")
     values = {}
@@ -143,8 +145,11 @@ def typed(cfg, section, Options):
             if not _switched_off(entry.value, later[entry.key]):
                 raise error(cfg, section, f"{_told(entry)} is not supported yet; without that line the rest works",
                             entry.key)
+        elif entry.key in without:
+            if not _switched_off(entry.value, None):
+                cfg.warn(f"{place(cfg, section, entry.key)} {_told(entry)} is not supported yet: training goes without it")
         elif entry.key not in ignored:
-            _unknown(cfg, section, entry, [*fields, *ignored, *later])
+            _unknown(cfg, section, entry, [*fields, *ignored, *later, *without])
     for key, f in fields.items():
         must = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if f.name not in values and (must or key in _gathered(Options, "REQUIRED")):

@@ -26,8 +26,8 @@ def short(options, seconds):
     """Overrides that fit a training into SHORT_MINUTES; {} where the cfg's own schedule fits.
 
     options: NetOptions. seconds: measured time for one mini-batch of batch // subdivisions pictures. Few updates have
-    to go far: large inputs are shrunk to SHORT_SIDE (the drawn pictures are no larger), one size for all, and the rate
-    is SHORT_RATE at least and falls to nothing.
+    to go far: large inputs are shrunk to SHORT_SIDE (the drawn pictures are no larger), and the rate is SHORT_RATE at
+    least and falls to nothing.
     """
     mini = options.batch // options.subdivisions
     mini_batches = SHORT_SHARE * SHORT_MINUTES * 60 / seconds

@@ -28,7 +28,7 @@ class Detection:
     """Finding boxes. scores: the columns that validation fills, the first ranks; shown: what the first is called."""
 
     classifies = False
-    resize = "letterbox"        # how pictures are fitted if nothing else is asked for
+    resize = None               # how pictures are fitted if the command does not say; None: as the cfg does
     scores, shown, axis = ("map_voc07",), "mAP", "validation mAP\nVOC07, IoU 0.5"
     columns = (*COMMON, *scores, "avg_iou", "class", "obj", "no_obj", "recall", "objects")
     final = "_final.weights"    # how Darknet names the weights at the end, behind the cfg's name
@@ -40,11 +40,11 @@ class Detection:
   recall         share of the objects whose box overlaps by more than half: toward 1
   objects        objects in the update; with none the five columns before are empty"""
 
-    def augmentations(self, net, resize="letterbox"):
-        """dict mode -> how the loader varies pictures for `net`, the default first; resize: letterbox or stretch."""
+    def augmentations(self, net):
+        """dict mode -> how the loader varies pictures for `net`, the default first."""
         o = net.options
         return {mode: Augmentation(mode=mode, jitter=net.head.options.jitter, hue=o.hue, saturation=o.saturation,
-                                   exposure=o.exposure, resize=resize) for mode in MODES}
+                                   exposure=o.exposure, resize=net.resize_mode) for mode in MODES}
 
     def some_truth(self, net, count):
         """A truth for `count` pictures that nobody has looked at: one object in the middle of each."""
@@ -103,14 +103,14 @@ class Classification:
   top1, topk     share of the validation pictures whose class is the first guess, or among the first 5: toward 1
   train_top1     the same as top1 for the varied pictures of the update"""
 
-    def augmentations(self, net, resize="crop"):
-        """As Detection; resize: one of pictures.FITS. The default is "center" where the cfg says center=1."""
+    def augmentations(self, net):
+        """As Detection. The default is "center" where the cfg says center=1."""
         o = net.options
         low, high = o.min_crop or o.width, o.max_crop or 2 * o.width
         options = {"min_ratio": o.min_ratio or low / o.width, "max_ratio": o.max_ratio or high / o.width}
         modes = sorted(CLASS_MODES, key=lambda mode: mode != "center") if o.center else CLASS_MODES
         return {mode: ClassAugmentation(net.classes, **options, angle=o.angle, aspect=o.aspect, hue=o.hue,
-                                        saturation=o.saturation, exposure=o.exposure, mode=mode, resize=resize)
+                                        saturation=o.saturation, exposure=o.exposure, mode=mode, resize=net.resize_mode)
                 for mode in modes}
 
     def some_truth(self, net, count):

@@ -40,8 +40,8 @@ def arguments():
     p.add_argument("--resume", action="store_true", help="continue the newest run, or the one in --out")
     p.add_argument("--no-multiscale", action="store_true", help="keep the cfg's size even where it says random=1")
     p.add_argument("--resize", choices=("letterbox", "stretch", "crop"),
-                   help="how pictures are fitted into the network (default: letterbox; for classifiers crop, the middle "
-                        "square)")
+                   help="how pictures are fitted into the network (default: as the cfg says, else letterbox; for "
+                        "classifiers crop, the middle square)")
     p.add_argument("--augmentation", choices=("place", "crop", "center", "none"),
                    help="detectors: place (default), Darknet's, varies shape and position; crop: the paper's random crops; "
                         "none. Classifiers: crop (default), turned windows; center; none")
@@ -87,7 +87,6 @@ class Session:
         """Carry it out; returns the exit code."""
         cfg = self._cfg()
         self.task = task_of(cfg)
-        self.resize = self.args.resize or self.task.resize
         self._data()
         cfg = self._fit_head(cfg)
         net = self._network(cfg)
@@ -105,7 +104,7 @@ class Session:
             self.folder = runs.claim_new(self.args.out, Path(self.args.cfg).stem)
         self._announce(net, seconds)
         if not (self.checkpoint and self.folder.cfg.exists()):
-            self.folder.begin(parser.render(cfg), net.names, {**self._recorded(), "resize": self.resize})
+            self.folder.begin(parser.render(cfg), net.names, {**self._recorded(), "resize": net.resize_mode})
         return self._train(net)
 
     def _same_command(self):
@@ -171,7 +170,8 @@ class Session:
             weights.load(net, file, layers)
             if not self.args.keep_seen:
                 net.seen = 0  # the file's counter belongs to another training
-        net.names, net.resize_mode = self.training.names, self.resize
+        net.names = self.training.names
+        net.resize_mode = self.args.resize or self.task.resize or net.resize_mode
         limits.check_batch(net, net.options.batch // net.options.subdivisions, True)
         return net
 
@@ -180,7 +180,7 @@ class Session:
         return None if self.args.no_multiscale or self.args.overfit else self.task.multiscale(net)
 
     def _augmentation(self, net):
-        modes = self.task.augmentations(net, self.resize)
+        modes = self.task.augmentations(net)
         mode = "none" if self.args.overfit else self.args.augmentation or next(iter(modes))
         if mode not in modes:
             raise UsageError(f"--augmentation {mode}: this network is trained with one of {', '.join(modes)}")

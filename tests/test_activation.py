@@ -23,7 +23,8 @@ layers=-1,1
 
 
 @pytest.mark.parametrize("name, function", [("relu", lambda x: np.maximum(x, 0)), ("linear", lambda x: x),
-                                            ("logistic", lambda x: 1 / (1 + np.exp(-x))), ("tanh", np.tanh)])
+                                            ("logistic", lambda x: 1 / (1 + np.exp(-x))), ("tanh", np.tanh),
+                                            ("mish", lambda x: x * np.tanh(np.log1p(np.exp(x))))])
 def test_applies_the_function_and_leaves_its_source_alone(rng, name, function):
     net = Network.from_string(small.HEAD + BODY.format(name))
     net.predict(rng.random((2, *net.input.shape), np.float32))
@@ -32,8 +33,9 @@ def test_applies_the_function_and_leaves_its_source_alone(rng, name, function):
     np.testing.assert_allclose(layer.out, function(source.out), rtol=1e-5, atol=1e-6)
 
 
-def test_gradient_numerically_also_of_a_shared_source(rng):
-    net = Network.from_string(small.HEAD + BODY.format("tanh"), backend="kernels", dtype=np.float64)
+@pytest.mark.parametrize("name", ["tanh", "mish"])
+def test_gradient_numerically_also_of_a_shared_source(rng, name):
+    net = Network.from_string(small.HEAD + BODY.format(name), backend="kernels", dtype=np.float64)
     x, grad = rng.random((2, *net.input.shape)), rng.standard_normal((2, 8, 8, 8))
     loss = check_network(net, x, grad)
     weight = net.layers[0].params[-1]

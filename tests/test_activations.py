@@ -4,7 +4,7 @@ import pytest
 from conftest import framed, margin_is_zero
 from gradcheck import check_gradient, check_rejected
 
-from minidarknet.activations import ACTIVATIONS, activation_code
+from minidarknet.activations import ACTIVATIONS, TOLD_BY_INPUT, activation_code
 from minidarknet.kernels import activation_backward, activation_forward
 from minidarknet.kernels.activations import activate, activation_slope
 
@@ -23,8 +23,12 @@ FORMULAS = {  # independent: from the table, with NumPy's own functions and choi
     "stair": lambda x: np.where(np.floor(x) % 2 == 0, np.floor(x / 2), x - np.floor(x) + np.floor(x / 2)),
     "hardtan": lambda x: np.clip(x, -1, 1),
     "lhtan": lambda x: np.select([x < 0, x > 1], [.001 * x, .001 * (x - 1) + 1], x),
+    "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
+    "swish": lambda x: x * (.5 + .5 * np.tanh(x / 2)),
+    "hard_mish": lambda x: x / 2 * np.clip(x + 2, 0, 2),
+    "relu6": lambda x: np.clip(x, 0, 6),
 }
-KINKS = {"plse": (-4, 4), "hardtan": (-1, 1), "lhtan": (0, 1), "stair": range(-9, 10)}
+KINKS = {"plse": (-4, 4), "hardtan": (-1, 1), "lhtan": (0, 1), "stair": range(-9, 10), "hard_mish": (-2, 0), "relu6": (0, 6)}
 
 
 def forward(x, kind):
@@ -33,9 +37,9 @@ def forward(x, kind):
     return out
 
 
-def backward(out, grad_out, kind):
+def backward(told, grad_out, kind):
     grad = grad_out.copy()
-    activation_backward(out, grad, kind)
+    activation_backward(told, grad, kind)
     return grad
 
 
@@ -55,7 +59,7 @@ def test_values_and_gradient(rng, name):
     x, grad_out = away_from_kinks(rng, name, (3, 2, 3, 5)), rng.standard_normal((3, 2, 3, 5))
     out = forward(x, kind)
     np.testing.assert_allclose(out, FORMULAS[name](x), atol=1e-12)
-    grad = backward(out, grad_out, kind)
+    grad = backward(x if kind in TOLD_BY_INPUT else out, grad_out, kind)
 
     def loss():
         return np.sum(grad_out * forward(x, kind))
@@ -65,6 +69,20 @@ def test_values_and_gradient(rng, name):
         return
     check_gradient(loss, x, grad, name)
     check_rejected(loss, x, -grad, grad * out)
+    if kind in TOLD_BY_INPUT:
+        check_rejected(loss, x, backward(out, grad_out, kind))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.plain
+@pytest.mark.parametrize("name", ["mish", "swish", "hard_mish", "relu6"])
+def test_far_from_zero(name):
+    """Where an exponential would overflow: x or 6 on the right, 0 on the left, and slopes that say so."""
+    kind, x = activation_code(name), np.array([-1e4, -800., -90., 90., 800., 1e4]).reshape(1, 1, 1, 6)
+    out = forward(x, kind)
+    np.testing.assert_allclose(out, np.where(x < 0, 0, 6 if name == "relu6" else x), atol=1e-30)
+    grad = backward(x if kind in TOLD_BY_INPUT else out, np.ones_like(x), kind)
+    np.testing.assert_allclose(grad, np.where(x < 0, 0, name != "relu6"), atol=1e-30)
 
 
 @pytest.mark.plain
@@ -103,15 +121,16 @@ def test_rounded_once():
     assert (out != x * np.float32(.1)).any()
 
 
-@pytest.mark.parametrize("name", ["leaky", "logistic"])
+@pytest.mark.parametrize("name", ["leaky", "logistic", "mish"])
 def test_float32_in_frames(rng, name):
     kind = activation_code(name)
     x, grad_out = (rng.standard_normal((3, 5, 4, 7)).astype(np.float32) for _ in range(2))
     out, grad = framed(x), framed(grad_out)
     activation_forward(out, kind)
-    activation_backward(out, grad, kind)
+    told = x if kind in TOLD_BY_INPUT else out
+    activation_backward(told, grad, kind)
     np.testing.assert_array_equal(out, forward(x, kind))
-    np.testing.assert_array_equal(grad, backward(forward(x, kind), grad_out, kind))
+    np.testing.assert_array_equal(grad, backward(np.ascontiguousarray(told), grad_out, kind))
     wide = FORMULAS[name](x.astype(np.float64))
     np.testing.assert_allclose(out, wide, atol=1e-6)
     assert margin_is_zero(out) and margin_is_zero(grad)

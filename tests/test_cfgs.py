@@ -25,6 +25,8 @@ FACTS = {
     "yolov3-voc": (107, 61678657, 65.43, 416),
     "yolov3-spp": (114, 63052381, 141.45, 608),
     "yolov3-tiny": (24, 8858734, 5.565, 416),
+    "yolov4": (162, 64429405, 128.39, 608),
+    "yolov4-tiny": (38, 6062814, 6.91, 416),
     "resnet18": (29, 11523496, 4.69, 256),
     "resnet34": (53, 21639080, 9.52, 256),
     "resnet50": (69, 22825896, 9.74, 256),
@@ -53,6 +55,7 @@ def numbers_in_file(cfg):
             before, side = f, 1
         elif section.name == "route":
             before = sum(channels[n if n >= 0 else i + n] for n in map(int, section.get("layers").split(",")))
+            before //= int(section.get("groups", 1))
         elif section.name == "reorg":
             before *= int(section.get("stride")) ** 2
         channels.append(before)
@@ -85,7 +88,7 @@ def test_training_values(name):
     cfg = parser.read(f"cfg/{name}.cfg")
     o = parser.typed(cfg, cfg.net, NetOptions)
     subdivisions = 16 if name in ("yolov3", "yolov3-voc", "yolov3-spp") else 8
-    assert (o.batch, o.subdivisions, o.momentum, o.decay) == (64, subdivisions, .9, .0005)
+    assert (o.batch, o.subdivisions, o.momentum, o.decay) == (64, subdivisions, .949 if name == "yolov4" else .9, .0005)
 
 
 @pytest.mark.parametrize("name, values", [
@@ -131,6 +134,33 @@ def test_heads_of_yolov3(name, masks, grids):
     o = net.head.options
     assert (o.anchors[:2], o.anchors[-2:]) == (((10, 14), (344, 319)) if "tiny" in name else ((10, 13), (373, 326)))
     assert (o.ignore_thresh, o.truth_thresh, o.random, o.jitter) == (.5 if "voc" in name else .7, 1, 1, .3)
+
+
+@pytest.mark.parametrize("name, masks, grids, scales", [
+    ("yolov4", [(0, 1, 2), (3, 4, 5), (6, 7, 8)], [76, 38, 19], [1.2, 1.1, 1.05]),
+    ("yolov4-tiny", [(3, 4, 5), (1, 2, 3)], [13, 26], [1.05, 1.05])])
+def test_heads_of_yolov4(name, masks, grids, scales):
+    net = Network.from_cfg(f"cfg/{name}.cfg", initialise=False)
+    assert [head.options.mask for head in net.heads] == masks
+    assert [head.shape[0] for head in net.heads] == grids
+    assert [head.options.scale_x_y for head in net.heads] == scales
+    o = net.head.options
+    assert (o.anchors[:2], o.anchors[-2:]) == (((10, 14), (344, 319)) if "tiny" in name else ((12, 16), (459, 401)))
+    assert (o.ignore_thresh, o.iou_loss, o.iou_normalizer, o.nms_kind, o.beta_nms) == (.7, "ciou", .07, "greedynms", .6)
+    assert net.resize_mode == "stretch" and net.head.nms_penalty == .6
+
+
+def test_yolov4_joins_features_of_all_sizes():
+    net = Network.from_cfg("cfg/yolov4.cfg", initialise=False)
+    kinds = [layer.name for layer in net.layers]
+    counts = {"convolutional": 110, "route": 21, "shortcut": 23, "maxpool": 3, "upsample": 2, "yolo": 3}
+    assert {kind: kinds.count(kind) for kind in kinds} == counts
+    activations = [layer.options.activation for layer in net.layers if layer.name == "convolutional"]
+    assert [activations.count(kind) for kind in ("mish", "leaky", "linear")] == [72, 35, 3]
+    assert [net.layers[i].shape[2] for i in (54, 85, 104, 113)] == [256, 512, 1024, 2048]
+    joined = {i: [source.index for source in layer.sources] for i, layer in enumerate(net.layers) if layer.name == "route"}
+    assert [joined[i] for i in (113, 119, 121, 129, 131, 142, 153)] == [
+        [112, 110, 108, 107], [85], [120, 118], [54], [130, 128], [141, 126], [152, 116]]
 
 
 def test_yolov2_joins_fine_and_coarse_features():

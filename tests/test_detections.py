@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from minidarknet import kernels
-from minidarknet.detections import Detections, iou, nms, select
+from minidarknet.detections import Detections, distance_penalty, iou, nms, select
 from minidarknet.layers.region import Region, RegionOptions
 
 
@@ -47,6 +47,22 @@ def test_iou_shapes_and_infinite_boxes():
 
 
 # ---- suppression
+
+def test_distance_penalty():
+    assert distance_penalty([(0, 0, 2, 2)], [(0, 0, 2, 2), (2, 0, 4, 2), (0, 0, 4, 2)])[0].tolist() == [0, 4 / 20, 1 / 20]
+    with np.errstate(all="raise"):
+        assert np.isnan(distance_penalty([(1, 1, 1, 1)], [(1, 1, 1, 1), (np.inf, 0, np.inf, 1)])).tolist() == [[False, True]]
+
+
+def test_boxes_with_distant_centres_stay():
+    """A person before a person: IoU 1/2, but the centres lie apart: d^2 / c^2 = 1 / (4^2 + 3^2)."""
+    boxes, scores = [(0, 0, 3, 3), (1, 0, 4, 3)], [.9, .8]
+    assert nms(boxes, scores, .45).tolist() == [True, False]
+    assert nms(boxes, scores, .45, penalty=.6).tolist() == [True, True]
+    assert nms(boxes, scores, .2, penalty=.6).tolist() == [True, False]
+    assert nms(boxes, scores, .45, penalty=50).tolist() == [True, False]
+
+
 
 def naive_nms(boxes, scores, threshold):
     """The four steps, literally, for one class."""

@@ -69,8 +69,8 @@ def test_measure(rng, shape, algorithm, far):
     assert np.abs(variance - out.var((0, 1, 2), dtype=np.float64)).max() < 2e-5 * scatter ** 2
 
 
-@pytest.mark.parametrize("pool", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind, pool", [*((kind, pool) for kind in KINDS for pool in (False, True)),
+                                        ("mish", False), ("swish", False)])
 def test_predict(rng, shape, algorithm, kind, pool):
     case = Case(rng, shape, algorithm=algorithm)
     out, factor, shift = predict(case, kind, pool)

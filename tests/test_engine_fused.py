@@ -5,11 +5,12 @@ import pytest
 from conftest import framed
 
 from minidarknet import engine, kernels
-from minidarknet.activations import activation_code
+from minidarknet.activations import TOLD_BY_INPUT, activation_code
 
 # b, h, w, c: odd and even sizes, channel counts below, at, between and above whole registers
 SHAPES = [(2, 5, 7, 3), (1, 13, 13, 125), (3, 6, 5, 16), (2, 1, 1, 20), (2, 33, 4, 32), (1, 3, 2, 1), (4, 10, 9, 72)]
 KINDS = ["linear", "leaky", "relu", "relie"]
+CURVES = ["mish", "swish"]
 
 
 @pytest.fixture(params=SHAPES, ids=str)
@@ -67,13 +68,14 @@ class Case:
             self.z, self.mean, self.inverse, self.scale, self.bias, self.grad_out))
         code, y, grad = activation_code(kind), np.empty_like(z), grad_out
         kernels.batchnorm_forward(z, *numbers, y)
+        u = y.copy()
         kernels.activation_forward(y, code)
         out = y
         if self.pool:
             out, winner, grad = np.empty(grad_out.shape), np.empty(grad_out.shape, np.int32), np.empty_like(z)
             kernels.maxpool_forward(y, out, winner, 2, 2, 0)
             kernels.maxpool_backward(grad_out, winner, grad, 2, 2, 0, False)
-        kernels.activation_backward(y, grad, code)
+        kernels.activation_backward(u if code in TOLD_BY_INPUT else y, grad, code)
         grad_scale, grad_bias, grad_z = np.zeros(z.shape[3]), np.zeros(z.shape[3]), np.empty_like(z)
         kernels.batchnorm_backward(z, *numbers[:3], grad, grad_scale, grad_bias, grad_z)
         return out, grad_scale, grad_bias, grad_z, grad
@@ -104,6 +106,26 @@ def test_bias_agrees_with_the_kernels_one_after_the_other(rng, shape, pool, kind
     assert close(found, 3 + grad_bias)
     assert close(grad_z, grad, 1e-7)
     assert margin_untouched(grad_z)
+
+
+@pytest.mark.parametrize("kind", CURVES)
+def test_curves_agree_with_the_kernels_one_after_the_other(rng, shape, kind):
+    """Never pooled in the same pass; with batch norm, then with a bias, also written over z."""
+    case = Case(rng, shape, False)
+    out, grad_scale, grad_bias, grad_z, grad = case.one_after_the_other(kind)
+    assert close(case.forward(kind), out, 4e-7)
+    found = case.backward(kind, framed(np.ones_like(case.z), 1), start=3)
+    for ours, theirs in zip(found, (3 + grad_scale, 3 + grad_bias, grad_z), strict=True):
+        assert close(ours, theirs)
+    assert margin_untouched(found[2])
+    assert case.backward(kind, case.z)[2].tobytes() == found[2].tobytes()
+    case = Case(rng, shape, False)
+    case.mean[:], case.inverse[:], case.scale[:], case.factor[:], case.shift[:] = 0, 1, 1, 1, case.bias
+    _, _, grad_bias, _, grad = case.one_after_the_other(kind)
+    found = np.full(shape[3], 3, np.float32)
+    engine.fused_bias_backward(case.z, case.bias, activation_code(kind), False, case.grad_out, found, case.z)
+    assert close(found, 3 + grad_bias)
+    assert close(case.z, grad, 4e-7)
 
 
 def test_in_place(rng, shape, pool):
@@ -141,9 +163,12 @@ def test_agrees_with_the_naive_counterpart(rng, shape):
 
 
 @pytest.mark.parametrize("mistake", [None, "sign", "statistics are constants", "next pixel", "slope 1"])
-def test_numeric_derivative(rng, pool, mistake):
+@pytest.mark.parametrize("name", ["leaky", *CURVES])
+def test_numeric_derivative(rng, pool, mistake, name):
     """Through mean and variance, along a random direction of z, scale and bias; and the check can say no."""
-    shape, kind = (2, 5, 7, 19), activation_code("leaky")
+    if pool and name in CURVES:
+        name = "relie"  # curves are not pooled in the same pass
+    shape, kind = (2, 5, 7, 19), activation_code(name)
     # Numbers farther apart than the step, so that no window changes its winner, and none of them near the kink:
     # their mean lies half way between the two in the middle, and the bias moves the kink by whole gaps.
     z = np.stack([rng.permutation(70).reshape(shape[:3]) / 20 for _ in range(19)], axis=3).astype(np.float32)
@@ -163,7 +188,7 @@ def test_numeric_derivative(rng, pool, mistake):
     if mistake == "slope 1":
         kind = activation_code("linear")
     engine.fused_backward(z, mean, inverse, factor, shift, kind, pool, upstream, grads[1], grads[2], grads[0])
-    kind = activation_code("leaky")
+    kind = activation_code(name)
     if mistake == "sign":
         grads = [-grad for grad in grads]
     if mistake == "next pixel":

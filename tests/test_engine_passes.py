@@ -161,6 +161,46 @@ def test_maxpool(rng, shape, window):
         assert np.count_nonzero(grad.base) == np.count_nonzero(grad)
 
 
+@pytest.mark.parametrize("part", [(0, 0, 1), (3, 2, .5), (17, 0, .5)], ids=str)  # start, first, share of the channels
+def test_route(rng, shape, part):
+    count = max(1, int(shape[3] * part[2]))
+    start, first = part[0], min(part[1], shape[3] - count)
+    x, out = normal(rng, shape), normal(rng, (*shape[:3], start + count + 5))
+    expected = out.copy()
+    engine.route_forward(x, out, start, first, count)
+    kernels.route_forward(x, expected, start, first, count)
+    assert out.tobytes() == expected.tobytes()
+    for accumulate in (False, True):
+        grad = normal(rng, shape)
+        expected = grad.copy()
+        engine.route_backward(out, grad, start, first, count, accumulate)
+        kernels.route_backward(out, expected, start, first, count, accumulate)
+        assert grad.tobytes() == expected.tobytes()
+        assert np.count_nonzero(grad.base) == np.count_nonzero(grad)
+
+
+@pytest.mark.parametrize("other", [(1, 0), (2, 0), (1, 3)], ids=["alike", "larger", "more channels"])
+def test_shortcut(rng, shape, other):
+    factors = np.float32(.5), np.float32(-1.25)
+    b, h, w, c = shape
+    x, source, out = normal(rng, shape), normal(rng, (b, h * other[0], w * other[0], c + other[1])), normal(rng, shape)
+    expected = np.empty(shape)
+    engine.shortcut_forward(x, source, out, *factors)
+    kernels.shortcut_forward(*float64(x, source), expected, *factors)
+    assert close(out, expected)
+    for accumulate in (False, True):
+        grads, grad_sources = ([g, g.astype(np.float64)] for g in (normal(rng, shape), normal(rng, source.shape)))
+        for ops, g, grad, grad_source in zip((engine, kernels), (out, out.astype(np.float64)), grads, grad_sources):
+            ops.shortcut_backward_x(g, source, grad, factors[0], False, accumulate)
+            ops.shortcut_backward_source(g, grad_source, factors[1], accumulate)
+        assert close(*grads)
+        assert close(*grad_sources)
+        assert np.count_nonzero(grads[0].base) == np.count_nonzero(grads[0])
+        assert np.count_nonzero(out.base) == np.count_nonzero(out)
+    engine.shortcut_forward(x, source, x, *factors)  # in place
+    assert x.tobytes() == out.tobytes()
+
+
 def test_bias(rng, shape):
     out, bias = normal(rng, shape), rng.standard_normal(shape[3]).astype(np.float32)
     expected = out + bias
@@ -200,6 +240,8 @@ def test_same_bits_on_one_and_two_threads(rng, same_bits):
         engine.maxpool_forward(out, pooled, winner, 2, 1, 0)
         engine.maxpool_backward(grad_out, winner, grad_x, 2, 1, 0, False)
         engine.batchnorm_backward(x, *vectors[:3], grad_out, grad_scale, grad_bias, grad_x)
+        engine.shortcut_forward(grad_x, x, grad_x, 1, 1)
+        engine.route_backward(grad_x, out, 0, 5, 7, True)
         engine.bias_backward(grad_x, grad_head)
         engine.sgd_update(*flat, .1, .9, .0005, 3)
         return mean, variance, out, pooled, winner, grad_scale, grad_bias, grad_x, grad_head, flat

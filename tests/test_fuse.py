@@ -75,6 +75,20 @@ def test_what_is_fused():
     assert [layer.index for layer in net.layers] == list(range(17))
 
 
+def test_curves():
+    """mish and swish are fused, with batch norm or a bias, but not with a pooling."""
+    nets = pair(sections=[CONV + NORM + "filters=5\nactivation=mish\n", HALF, CONV + "filters=18\nactivation=mish\n",
+                          CONV + NORM + "filters=9\nactivation=swish\n", "[shortcut]\nfrom=-2\nactivation=swish\n",
+                          CONV + "filters=16\nactivation=hard_mish\n", REGION])
+    assert [type(step) is Fused and len(step.layers) for step in nets[0].steps] == [1, False, 1, 1, False, False, False]
+    x, truth = pictures()
+    for net in nets:
+        net.forward(x, truth, train=True)
+        net.backward()
+    compare(*nets)
+    close(*(net.predict(x) for net in nets), 1e-5)
+
+
 def test_what_is_not(monkeypatch):
     for net in (network(False), network(backend="kernels"), network(strict_darknet_cpu=True)):
         assert net.steps is net.layers

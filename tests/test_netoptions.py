@@ -33,6 +33,12 @@ def test_values():
     assert cfg.warnings == []
 
 
+def test_a_way_to_train_does_not_stop_a_trained_network():
+    _, cfg = read("mosaic=1\nblur=0\nema_alpha=.9998")
+    assert cfg.warnings == [f"my.cfg:{line} [net] {entry} is not supported yet: training goes without it"
+                            for line, entry in ((5, "mosaic=1"), (7, "ema_alpha=.9998"))]
+
+
 @pytest.mark.parametrize("lines, told", [
     ("batch=0", "my.cfg:5 [net] batch=0: expected at least 1"),
     ("subdivisions=0", "subdivisions=0: expected at least 1"),
@@ -43,14 +49,14 @@ def test_values():
     ("momentum=1", "momentum=1 never forgets"),
     ("policy=stepps", "my.cfg:5 [net] policy=stepps: expected one of constant, step, steps, exp, poly"),
     ("policy=stepps", "did you mean step"),
-    ("policy=sgdr", "policy=sgdr is not supported yet"),
+    ("policy=sgdr", "policy=sgdr needs sgdr_cycle= or max_batches="), ("letter_box=2", "expected one of -1, 0, 1"),
     ("policy=steps", "policy=steps needs steps="),
     ("policy=steps\nsteps=1,2\nscales=.1", "my.cfg:7 [net] steps has 2 numbers and scales 1"),
     ("policy=steps\nsteps=1,2", "my.cfg:6 [net] steps has 2 numbers and scales 0"),
     ("policy=step\nstep=0", "step=0: policy=step expects at least 1"),
     ("policy=poly", "policy=poly needs max_batches="),
     ("inputs=7", "inputs=7 is not height x width x channels = 3072"),
-    ("adam=1", "adam=1 is not supported yet"), ("mosaic=1", "mosaic=1 is not supported yet"),
+    ("adam=1", "adam=1 is not supported yet"),
     ("flip=0", "flip=0 is not supported yet"), ("time_steps=3", "time_steps=3 is not supported yet"),
     ("bach=3", "did you mean batch?"),
 ])

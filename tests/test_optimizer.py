@@ -41,6 +41,14 @@ def test_poly_equals_darknets():
     assert rates(6, learning_rate=1.0, policy="poly", power=4.0, max_batches=10)[5] == pytest.approx(.0625)
 
 
+def test_sgdr_falls_along_cosines_of_growing_length():
+    found = rates(15, learning_rate=1.0, policy="sgdr", learning_rate_min=.2, sgdr_cycle=4, sgdr_mult=2)
+    first, second = ([.2 + .4 * (1 + np.cos(np.pi * i / n)) for i in range(n)] for n in (4, 8))
+    np.testing.assert_allclose(found[:12], [*first, *second])
+    assert found[12] == 1 and found[13] == pytest.approx(.2 + .4 * (1 + np.cos(np.pi / 16)))
+    assert rates(4, learning_rate=1.0, policy="sgdr", max_batches=3)[3] == 1
+
+
 def test_poly_ends_at_zero_and_stays_there():
     assert rates(13, learning_rate=1.0, policy="poly", power=4.0, max_batches=10)[10:] == [0, 0, 0]
 

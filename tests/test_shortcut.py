@@ -104,15 +104,45 @@ def test_whole_network_numerically(rng):
     check_network(net, rng.random((2, *net.input.shape)), rng.standard_normal((2, 4, 4, 2)))
 
 
-def test_engine_agrees_with_kernels(rng):
+SEVERAL = f"""{small.HEAD}
+[convolutional]
+filters=4
+activation=leaky
+[convolutional]
+filters=4
+activation=linear
+[convolutional]
+filters=4
+activation=linear
+[shortcut]
+from=-2,0
+activation=mish
+"""
+
+
+def test_several_layers_are_added(rng):
+    net = Network.from_string(SEVERAL, backend="kernels", dtype=np.float64)
+    x = rng.random((2, *net.input.shape))
+    a, b, c, out = (layer.out for layer in net.layers) if net.predict(x) is not None else ()
+    total = a + b + c
+    np.testing.assert_allclose(out, total * np.tanh(np.log1p(np.exp(total))), rtol=1e-12)
+    check_network(net, x, rng.standard_normal((2, 8, 8, 4)))
+    with pytest.raises(CfgError, match="adds several layers: layer 0 of 8 x 8 x 4 and layer 2 of 8 x 8 x 5 must have the"):
+        Network.from_string(SEVERAL.replace("filters=4\nactivation=linear\n[shortcut]",
+                                            "filters=5\nactivation=linear\n[shortcut]"))
+
+
+@pytest.mark.parametrize("text", [RESIDUAL, SEVERAL], ids=["one", "several"])
+def test_engine_agrees_with_kernels(rng, text):
     x = rng.random((2, 8, 8, 3), np.float32)
-    outs = [Network.from_string(RESIDUAL, backend=backend).predict(x) for backend in ("engine", "kernels")]
+    outs = [Network.from_string(text, backend=backend).predict(x) for backend in ("engine", "kernels")]
     np.testing.assert_allclose(*outs, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("lines, message", [
     ("from=-5", "from=-5 leads to layer -3"), ("from=2", "from=2 leads to layer 2"), ("activation=leaky", "has no from="),
-    ("from=0\nactivation=mish", "is not supported yet")])
+    ("from=0,-4", "from=-4 leads to layer -2"), ("from=0\nactivation=gelu", "is not supported yet"),
+    ("from=0\nweights_type=per_channel", "is not supported yet")])
 def test_sections_that_cannot_stand(lines, message):
     body = "\n[convolutional]\nfilters=2\n[convolutional]\nfilters=2\n[shortcut]\n"
     with pytest.raises(CfgError, match=message):

@@ -7,22 +7,33 @@ import numpy as np
 import pytest
 from gradcheck import check_gradient, check_rejected
 
-from minidarknet.kernels import yolo_activate, yolo_assign, yolo_decode, yolo_loss
+from minidarknet.kernels import YoloHead, yolo_activate, yolo_assign, yolo_decode, yolo_loss
 
 
-def train(x, anchors, mask, size, truth, classes, ignore_thresh=.5, truth_thresh=1.0):
+def train(x, anchors, mask, size, truth, classes, ignore_thresh=.5, truth_thresh=1.0, **keys):
     """activate, decode, assign and loss in one go -> namespace of all arrays. x raw (b, h, w, c)."""
-    anchors, mask = np.asarray(anchors, x.dtype), np.asarray(mask)
+    mask = np.asarray(mask)
+    head = YoloHead(np.asarray(anchors, x.dtype), mask, np.array(size), classes, ignore_thresh=ignore_thresh,
+                    truth_thresh=truth_thresh, **keys)
     b, h, w, _ = x.shape
     out, target, weight, grad = (np.full_like(x, np.nan) for _ in range(4))
     boxes = np.full((b, h, w, len(mask), 4), np.nan, x.dtype)
     match, loss, cost = np.full((b, truth.shape[1], 4), np.nan), np.full(b, np.nan), np.full(b, np.nan)
-    yolo_activate(x, out, classes)
-    yolo_decode(out, anchors, mask, size, classes, boxes)
-    yolo_assign(out, boxes, anchors, mask, size, truth.astype(x.dtype), classes, ignore_thresh, truth_thresh, target, weight,
-                match)
-    yolo_loss(out, target, weight, classes, grad, loss, cost)
-    return SimpleNamespace(out=out, boxes=boxes, target=target, weight=weight, match=match, grad=grad, loss=loss, cost=cost)
+    yolo_activate(x, out, head)
+    yolo_decode(out, head, boxes)
+    yolo_assign(out, boxes, head, truth.astype(x.dtype), target, weight, match)
+    yolo_loss(out, boxes, head, target, weight, grad, loss, cost)
+    return SimpleNamespace(out=out, boxes=boxes, target=target, weight=weight, match=match, grad=grad, loss=loss, cost=cost,
+                           head=head)
+
+
+def loss_of(x, run):
+    """What yolo_loss says of raw x, target and weight being those of `run`."""
+    out, boxes, grad, each, cost = (np.empty_like(a) for a in (x, run.boxes, x, run.loss, run.cost))
+    yolo_activate(x, out, run.head)
+    yolo_decode(out, run.head, boxes)
+    yolo_loss(out, boxes, run.head, run.target, run.weight, grad, each, cost)
+    return each.sum()
 
 
 def random_case(seed, b=2, h=3, w=4, n=2, num=4, classes=3, t=6, dtype=np.float64):
@@ -82,15 +93,64 @@ def test_gradient_numerically():
     assert (run.match[..., 0] >= 0).any() and (run.match[..., 0] < 0).any()  # some objects are another head's
 
     def loss():
-        out, grad, each, cost = np.empty_like(x), np.empty_like(x), np.empty(len(x)), np.empty(len(x))
-        yolo_activate(x, out, classes)
-        yolo_loss(out, run.target, run.weight, classes, grad, each, cost)
-        return each.sum()
+        return loss_of(x, run)
 
     check_gradient(loss, x, run.grad, "yolo_loss")
     squashed = run.grad * run.out * (1 - run.out)  # with the slope of the logistic, which cancels
     unscaled = np.divide(run.grad, run.weight, out=np.zeros_like(run.grad), where=run.weight != 0)
     check_rejected(loss, x, -run.grad, squashed, unscaled)
+
+
+LATER = [{"scale": 1.2}, {"iou_loss": 1}, {"iou_loss": 2, "scale": 1.05}, {"iou_loss": 3}, {"iou_loss": 4, "scale": 1.1},
+         {"iou_thresh": .2, "label_smooth_eps": .1, "obj_normalizer": .4, "iou_normalizer": .07},
+         {"objectness_smooth": True}, {"squared": True, "scale": 2.},
+         {"squared": True, "scale": 2., "iou_loss": 4, "iou_normalizer": .5}]
+
+
+def later_case(keys, seed=4, dtype=np.float64):
+    """A random case; with new_coords the raw numbers have passed a logistic."""
+    x, anchors, mask, size, truth, classes = random_case(seed, h=2, w=3, dtype=dtype)
+    x = 1 / (1 + np.exp(-x)) if keys.get("squared") else x
+    return x, anchors, mask, size, truth, classes, .3
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("keys", LATER, ids=str)
+def test_gradient_of_the_later_keys_numerically(keys):
+    case = later_case(keys)
+    x, run = case[0], train(*case, **keys)
+
+    def loss():
+        return loss_of(x, run)
+
+    check_gradient(loss, x, run.grad, str(keys))
+    darknet = train(*case, **keys, strict=True).grad
+    entries = np.arange(x.shape[3]) % 8
+    check_rejected(loss, x, -run.grad, np.where(entries == 0, 0, run.grad), np.where(entries == 3, 2, 1) * run.grad,
+                   *([darknet] if keys.get("iou_loss") else []))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("keys", LATER, ids=str)
+def test_later_keys_like_the_naive_counterpart(keys, dtype):
+    """Darknet's delta: with an overlap as loss it is not the gradient, so `strict`."""
+    case = later_case(keys, 5, dtype)
+    x, anchors, mask, size, truth, classes, ignore_thresh = case
+    run = train(*case, **keys, strict=True)
+    out = naive.activate(naive_region.darknet_order(x.astype(np.float64), len(mask)), keys)
+    delta = naive.deltas(out, anchors, mask, size, rows(truth), ignore_thresh, keys=keys)
+    close = {"atol": 1e-7} if dtype == np.float64 else {"atol": 5e-5}
+    np.testing.assert_allclose(run.out, naive_region.our_order(out), **close)
+    np.testing.assert_allclose(run.grad, naive_region.our_order(-delta), rtol=1e-5, **close)
+
+
+def test_max_delta():
+    keys = {"iou_loss": 4, "iou_normalizer": 3.}
+    case = later_case(keys)
+    free, run = train(*case, **keys), train(*case, **keys, max_delta=.05)
+    entries = np.arange(free.grad.shape[3]) % 8
+    assert np.abs(free.grad[..., entries < 4]).max() > .05
+    np.testing.assert_array_equal(run.grad, np.where(entries < 4, free.grad.clip(-.05, .05), free.grad))
 
 
 def test_two_objects_in_one_anchor_cell():

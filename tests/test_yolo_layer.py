@@ -117,9 +117,9 @@ def test_cost_is_the_mean_of_the_heads_and_loss_their_sum(net, rng):
     assert net.loss > 0
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_learns_by_heart_and_finds_again(backend, rng):
-    net = Network.from_string(text(), seed=3, backend=backend)
+@pytest.mark.parametrize("backend, lines", [*((backend, ()) for backend in BACKENDS), ("kernels", ("iou_loss=ciou",))])
+def test_learns_by_heart_and_finds_again(backend, lines, rng):
+    net = Network.from_string(with_keys(*lines), seed=3, backend=backend)
     pictures = (rng.random((2, 64, 64, 3)) * 255).astype(np.uint8)
     x, sgd, losses = pictures.astype(np.float32) / 255, SGD(net), []
     for _ in range(150):
@@ -151,10 +151,62 @@ def test_what_does_not_fit(changes, message):
         Network.from_string(text(**changes))
 
 
-@pytest.mark.parametrize("line", ["scale_x_y=1.05", "iou_loss=ciou", "new_coords=1", "nms_kind=greedynms", "map=a"])
+def with_keys(*lines):
+    return text().replace("ignore_thresh=.5", "\n".join(["ignore_thresh=.5", *lines]))
+
+
+@pytest.mark.parametrize("line", ["focal_loss=1", "nms_kind=cornersnms", "counters_per_class=1,2,3", "iou_thresh_kind=giou",
+                                  "map=a"])
 def test_later_keys_are_refused(line):
     with pytest.raises(CfgError, match="is not supported yet"):
-        Network.from_string(text().replace("ignore_thresh=.5", f"ignore_thresh=.5\n{line}", 1))
+        Network.from_string(with_keys(line))
+
+
+@pytest.mark.parametrize("line, told", [
+    ("iou_loss=siou", "expected one of mse, iou, giou, diou, ciou"), ("scale_x_y=.5", "expected at least 1"),
+    ("iou_normalizer=-2", "expected at least 0"), ("label_smooth_eps=1", "expected 0 up to below 1"),
+    ("max_delta=-1", "expected at least 0"), ("new_coords=2", "expected one of 0, 1")])
+def test_values_out_of_range(line, told):
+    with pytest.raises(CfgError, match=told):
+        Network.from_string(with_keys(line))
+
+
+YOLOV4 = ("scale_x_y=1.05", "iou_thresh=.213", "iou_loss=ciou", "iou_normalizer=.07", "cls_normalizer=1", "max_delta=5",
+          "nms_kind=greedynms", "beta_nms=.6", "resize=1.5")
+
+
+def test_defaults_are_the_originals_without_and_alexeyabs_with_an_overlap():
+    for lines, expected in (((), 1), (("iou_loss=giou",), .75), (("iou_loss=mse", "iou_normalizer=.5"), .5)):
+        assert Network.from_string(with_keys(*lines)).head.options.iou_normalizer == expected
+
+
+@pytest.mark.parametrize("lines, penalty, mode", [
+    ((), 0, "letterbox"), (YOLOV4, .6, "stretch"), (("nms_kind=diounms", "beta_nms=.7"), .7, "letterbox")])
+def test_what_the_head_says_about_detecting(lines, penalty, mode):
+    net = Network.from_string(with_keys(*lines))
+    assert (net.head.nms_penalty, net.resize_mode) == (penalty, mode)
+    for value, told in ((1, "letterbox"), (0, "stretch")):
+        changed = with_keys(*lines).replace("channels=3", f"channels=3\nletter_box={value}")
+        assert Network.from_string(changed).resize_mode == told
+
+
+def test_centres_reach_beyond_their_cell(rng):
+    net = Network.from_string(with_keys("scale_x_y=1.2"), seed=3)
+    net.layers[3].bias[0::8] = net.layers[3].bias[1::8] = 20  # the logistic is 1
+    boxes = net.boxes(net.predict(rng.random((1, 64, 64, 3), np.float32)))[0]
+    np.testing.assert_allclose(boxes[0, :2, :2], 1.1 / 4, rtol=1e-5)
+
+
+def test_new_coords(rng):
+    """The layer before is the logistic; w and h are squares."""
+    body = with_keys("new_coords=1", "scale_x_y=2").replace("size=1\nactivation=linear", "size=1\nactivation=logistic")
+    net = Network.from_string(body, seed=3)
+    outs = net.predict(rng.random((1, 64, 64, 3), np.float32))
+    raw = net.layers[3].out[0, 0, 0, :4]
+    assert raw.min() > 0
+    assert net.layers[3].out.max() < 1
+    expected = [2 * raw[0] - .5, 2 * raw[1] - .5, 4 * raw[2] ** 2 * 30 / 16, 4 * raw[3] ** 2 * 30 / 16]
+    np.testing.assert_allclose(net.boxes(outs)[0][0, 0] * 4, expected, rtol=1e-5)
 
 
 def test_a_truth_that_cannot_be(net, rng):

@@ -6,7 +6,7 @@ from torch.nn import functional
 from peers import Absent
 
 ACTIVATIONS = {"linear": nn.Identity, "leaky": lambda: nn.LeakyReLU(.1, inplace=True),
-               "relu": lambda: nn.ReLU(inplace=True)}
+               "relu": lambda: nn.ReLU(inplace=True), "mish": nn.Mish, "swish": nn.SiLU, "relu6": nn.ReLU6}
 
 
 class Convolutional(nn.Sequential):

@@ -8,7 +8,7 @@
 algorithm.py chooses. x needs `pad` pixels of zero margin around it in memory, grad_out `k - 1 - pad` (a layer's
 `margin` and `grad_margin`).
 """
-from minidarknet.engine.activations import SLOPES
+from minidarknet.engine.activations import SHAPES
 from minidarknet.engine.algorithm import use_winograd
 from minidarknet.engine.direct import convolve
 from minidarknet.engine.finish import ACCUMULATE, ACTIVATE, MEASURE, WRITE, Finish
@@ -47,7 +47,7 @@ def convolutional_predict(x, weight, factor, shift, kind, pool, out, stride, pad
 
     x, stride, pad, groups, algorithm: as convolutional_forward; weight: as there, or Prepared where groups is 1;
     factor, shift (f,) float32: batch norm or bias folded into two numbers per filter; kind int: an activation of
-    activations.SLOPES; pool bool: windows of 2 x 2 with stride 2, smaller at an odd edge; out
+    activations.SHAPES, with pool of SLOPES; pool bool: windows of 2 x 2 with stride 2, smaller at an odd edge; out
     (b, oh, ow, f) float32 or with pool (b, ceil(oh / 2), ceil(ow / 2), f), *written*.
     """
     target = picture(out)
@@ -55,7 +55,7 @@ def convolutional_predict(x, weight, factor, shift, kind, pool, out, stride, pad
         target = target._replace(h=(x.shape[1] + 2 * pad - weight.shape[0]) // stride + 1,
                                  w=(x.shape[2] + 2 * pad - weight.shape[0]) // stride + 1)
     _forward(x, weight, target, stride, pad, groups, algorithm,
-             Finish(ACTIVATE, int(pool), address_of(factor), address_of(shift), SLOPES[kind], len(factor)))
+             Finish(ACTIVATE, int(pool), address_of(factor), address_of(shift), *SHAPES[kind], len(factor)))
 
 
 def _forward(x, weight, out, stride, pad, groups, algorithm, finish):

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidarknet.engine.activations import activate
+from minidarknet.engine.activations import STRAIGHT, activate, bent
 from minidarknet.engine.maxpool import larger
 from minidarknet.engine.measure import (  # noqa: F401  (the convolutions take all of finishing from here)
     add_run,
@@ -44,15 +44,17 @@ OFFSET = 8  # bytes of an entry in the tables of a Tiling
 class Finish(NamedTuple):
     """What to do with results, see the head of this file; what a mode does not need is 0.
 
-    mode: one of the four, int; pool: 1 or 0, with ACTIVATE. factor, shift: addresses of (filters,) float32, and slope
-    float32, of the activation below zero: for ACTIVATE. filters: int, of the whole convolution. For MEASURE mean,
-    variance: addresses of (filters,) float32, *written*, and sums: address of bytes_of_sums bytes, see measure.py.
+    mode: one of the four, int; pool: 1 or 0, with ACTIVATE. factor, shift: addresses of (filters,) float32, curved int and
+    slope float32: the activation, from activations.SHAPES: for ACTIVATE. filters: int, of the whole convolution. For
+    MEASURE mean, variance: addresses of (filters,) float32, *written*, and sums: address of bytes_of_sums bytes, see
+    measure.py.
     """
 
     mode: int
     pool: int = 0
     factor: int = 0
     shift: int = 0
+    curved: int = STRAIGHT
     slope: np.float32 = np.float32(1)
     filters: int = 0
     mean: int = 0
@@ -112,10 +114,10 @@ def _activate_tile(finish, base, rows, columns, channel, left, work):
         row = read_integer(rows + OFFSET * i)
         if row >= 0:
             y = results_row(work, i)
-            _write(False, base + row, columns[0], activate(y[0], factor, shift, slope), left)
-            _write(False, base + row, columns[1], activate(y[1], factor, shift, slope), left)
-            _write(False, base + row, columns[2], activate(y[2], factor, shift, slope), left)
-            _write(False, base + row, columns[3], activate(y[3], factor, shift, slope), left)
+            _write(False, base + row, columns[0], bent(factor * y[0] + shift, finish.curved, slope), left)
+            _write(False, base + row, columns[1], bent(factor * y[1] + shift, finish.curved, slope), left)
+            _write(False, base + row, columns[2], bent(factor * y[2] + shift, finish.curved, slope), left)
+            _write(False, base + row, columns[3], bent(factor * y[3] + shift, finish.curved, slope), left)
 
 
 @jit
@@ -177,7 +179,8 @@ def _activate_run(finish, start, pixels, step, channel, left):
     factor, shift = load(finish.factor + channel, left), load(finish.shift + channel, left)
     slope = splat(finish.slope)
     for i in range(pixels):
-        store(start + i * step, activate(load(start + i * step, left), factor, shift, slope), left)
+        u = factor * load(start + i * step, left) + shift
+        store(start + i * step, bent(u, finish.curved, slope), left)
 
 
 @jit

@@ -3,7 +3,7 @@
 Batch norm's gradient contains sums over the whole batch, so there are two passes, each of which finds the winner of
 every window again from z:
 
-    reduce   sum g and sum g * (z - mean),  g = dL/dout * slope where a pixel won its window, else 0
+    reduce   sum g and sum g * (z - mean),  g = dL/dout * f'(u) where a pixel won its window, else 0
     apply    dL/dz = factor * (g - sum g / M - x_hat * sum g x_hat / M) = factor * g + along_z * z + along_one
 
     dL/dout  [ d ]    the window's y  | y0  y1 |     dL/du | 0  g |     if y1 is the largest;
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidarknet.engine.activations import SLOPES, activate
+from minidarknet.engine.activations import SHAPES, activate, bent_gradient
 from minidarknet.engine.batchnorm import whole_registers
 from minidarknet.engine.fused import window_right, window_row
 from minidarknet.engine.maxpool import LOWEST, larger
@@ -73,15 +73,15 @@ def _sum_pooled_row(row, z, j, n, slope, out):
 
 
 @jit
-def _sum_plain_row(row, z, j, n, slope, out):
-    """Sums of g and of g * (z - mean) over a row of pixels, see _sum_pooled_row."""
+def _sum_plain_row(row, z, j, n, curved, slope, out):
+    """Sums of g and of g * (z - mean) over a row of pixels, see _sum_pooled_row. curved, slope: as in `bent`."""
     left, at = z.c - j, FLOAT * j
     factor, shift, mean = load(n.factor + at, left), load(n.shift + at, left), load(n.mean + at, left)
-    plain, weighted, zero = splat(ZERO), splat(ZERO), splat(ZERO)
+    plain, weighted = splat(ZERO), splat(ZERO)
     source, grad = row_address(z, row) + at, row_address(out, row) + at
     for _ in range(out.w):
-        value, g = load(source, left), load(grad, left)
-        g = where_greater(factor * value + shift, zero, g, slope * g)
+        value = load(source, left)
+        g = bent_gradient(factor * value + shift, load(grad, left), curved, slope)
         plain = plain + g
         weighted = weighted + g * (value - mean)
         source += FLOAT * z.pixel
@@ -90,10 +90,10 @@ def _sum_plain_row(row, z, j, n, slope, out):
 
 
 @parallel
-def _reduce(z, n, slope, pool, out, totals):
+def _reduce(z, n, curved, slope, pool, out, totals):
     """Sums of g and of g * (z - mean) over each of CHUNKS runs of rows: totals (CHUNKS, 2, >= c) float64, *written*.
 
-    z, out: Pictures of z and of dL/dout; n: Channels; slope float32; pool bool.
+    z, out: Pictures of z and of dL/dout; n: Channels; curved, slope: from SHAPES; pool bool.
     """
     base, channels = totals.ctypes.data, totals.shape[2]
     for chunk in prange(CHUNKS):
@@ -105,7 +105,7 @@ def _reduce(z, n, slope, pool, out, totals):
                 if pool:
                     plain, weighted = _sum_pooled_row(row, z, j, n, below, out)
                 else:
-                    plain, weighted = _sum_plain_row(row, z, j, n, below, out)
+                    plain, weighted = _sum_plain_row(row, z, j, n, curved, below, out)
                 total = base + 8 * (2 * chunk * channels + j)
                 add_product(total, plain, one)
                 add_product(total + 8 * channels, weighted, one)
@@ -146,15 +146,15 @@ def _apply_pooled_row(row, z, n, slope, out, grad_z):
 
 
 @jit
-def _apply_plain_row(row, z, n, slope, out, grad_z):
-    """Write a row of dL/dz; see _apply."""
-    source, target, grad, zero = row_address(z, row), row_address(grad_z, row), row_address(out, row), splat(ZERO)
+def _apply_plain_row(row, z, n, curved, slope, out, grad_z):
+    """Write a row of dL/dz; see _apply. curved, slope: as in `bent`."""
+    source, target, grad = row_address(z, row), row_address(grad_z, row), row_address(out, row)
     for _ in range(out.w):
         for j in range(0, z.c, LANES):
             left, at = z.c - j, FLOAT * j
-            factor, value, g = load(n.factor + at, left), load(source + at, left), load(grad + at, left)
-            # forward: out = u or slope * u, u = factor * z + shift
-            g = factor * where_greater(factor * value + load(n.shift + at, left), zero, g, slope * g)
+            factor, value = load(n.factor + at, left), load(source + at, left)
+            # forward: out = f(u), u = factor * z + shift
+            g = factor * bent_gradient(factor * value + load(n.shift + at, left), load(grad + at, left), curved, slope)
             store(target + at, load(n.along_z + at, left) * value + load(n.along_one + at, left) + g, left)
         source += FLOAT * z.pixel
         target += FLOAT * grad_z.pixel
@@ -162,13 +162,13 @@ def _apply_plain_row(row, z, n, slope, out, grad_z):
 
 
 @parallel
-def _apply(z, n, slope, pool, out, grad_z):
+def _apply(z, n, curved, slope, pool, out, grad_z):
     """dL/dz = factor * g + along_z * z + along_one. z, out, grad_z: Pictures of z, dL/dout, dL/dz; n: Channels."""
     for row in prange(out.b * out.h):
         if pool:
             _apply_pooled_row(row, z, n, splat(slope), out, grad_z)
         else:
-            _apply_plain_row(row, z, n, splat(slope), out, grad_z)
+            _apply_plain_row(row, z, n, curved, splat(slope), out, grad_z)
 
 
 def fused_backward(z, mean, inverse, factor, shift, kind, pool, grad_out, grad_scale, grad_bias, grad_z):
@@ -183,7 +183,7 @@ def fused_backward(z, mean, inverse, factor, shift, kind, pool, grad_out, grad_s
     or, without pool, grad_out.
     Paper: arXiv 1502.03167, section 3.
     """
-    how = SLOPES[kind], bool(pool), picture(grad_out)
+    how = *SHAPES[kind], bool(pool), picture(grad_out)
     n = Channels(*map(address_of, (factor, shift, mean)), 0, 0)
     sum_grad, sum_centred = _sums(z, n, how)
     grad_bias += sum_grad  # forward: u = scale * x_hat + bias
@@ -202,7 +202,7 @@ def fused_bias_backward(z, bias, kind, pool, grad_out, grad_bias, grad_z):
     shape; grad_bias (c,) float32, *accumulated*; grad_z (b, h, w, c) float32, *written*, may be z itself or, without
     pool, grad_out.
     """
-    how = SLOPES[kind], bool(pool), picture(grad_out)
+    how = *SHAPES[kind], bool(pool), picture(grad_out)
     one, zero = np.ones_like(bias), np.zeros_like(bias)
     n = Channels(*map(address_of, (one, bias, zero, zero, zero)))
     grad_bias += _sums(z, n, how)[0]

@@ -199,6 +199,19 @@ def _arithmetic(symbol, instruction):
 _arithmetic(operator.add, "fadd")
 _arithmetic(operator.sub, "fsub")
 _arithmetic(operator.mul, "fmul")
+_arithmetic(operator.truediv, "fdiv")
+
+
+@intrinsic
+def power_of_two(typing_context, shifted):
+    """2^n in every lane of a vector, of shifted = n + 1.5 * 2^23: there the last bits of a float32 number are n itself.
+
+    n: whole, -126 to 127. The bits move up to where a number's exponent stands, whose zero is 127.
+    """
+    def generate(context, builder, signature, arguments):
+        bits = builder.shl(builder.bitcast(arguments[0], INTEGERS), ir.Constant(INTEGERS, [23] * LANES))
+        return builder.bitcast(builder.add(bits, ir.Constant(INTEGERS, [127 << 23] * LANES)), REGISTER)
+    return vector(vector), generate
 
 
 @intrinsic

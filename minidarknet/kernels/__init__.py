@@ -25,21 +25,27 @@ from minidarknet.kernels.maxpool import maxpool_backward, maxpool_forward
 from minidarknet.kernels.region import region_activate, region_assign, region_decode, region_loss
 from minidarknet.kernels.reorg import reorg_backward, reorg_forward
 from minidarknet.kernels.route import route_backward, route_forward
+from minidarknet.kernels.scale_channels import (
+    scale_channels_backward_gate,
+    scale_channels_backward_x,
+    scale_channels_forward,
+)
 from minidarknet.kernels.sgd import sgd_update
 from minidarknet.kernels.shortcut import shortcut_backward_source, shortcut_backward_x, shortcut_forward
 from minidarknet.kernels.softmax import softmax_forward, softmax_loss
 from minidarknet.kernels.upsample import upsample_backward, upsample_forward
-from minidarknet.kernels.yolo import yolo_activate, yolo_assign, yolo_decode, yolo_loss
+from minidarknet.kernels.yolo import YoloHead, yolo_activate, yolo_assign, yolo_decode, yolo_loss
 
 FRAMED = False  # these kernels need no margin around a picture: they test every bound themselves
 
 __all__ = [
-    "FRAMED", "activation_backward", "activation_forward", "avgpool_backward", "avgpool_forward", "batchnorm_backward",
-    "batchnorm_backward_darknet", "batchnorm_forward", "batchnorm_statistics", "bias_backward", "bias_forward",
-    "convolutional_backward_data", "convolutional_backward_weight", "convolutional_forward", "cost_sse", "crop_forward",
-    "distort", "dropout_backward", "dropout_forward", "maxpool_backward", "maxpool_forward", "place", "region_activate",
-    "region_assign", "region_decode", "region_loss", "reorg_backward", "reorg_forward", "resize_darknet",
-    "route_backward", "route_forward", "sgd_update", "shortcut_backward_source", "shortcut_backward_x",
-    "shortcut_forward", "softmax_forward", "softmax_loss", "upsample_backward", "upsample_forward",
-    "window", "yolo_activate", "yolo_assign", "yolo_decode", "yolo_loss",
+    "FRAMED", "YoloHead", "activation_backward", "activation_forward", "avgpool_backward", "avgpool_forward",
+    "batchnorm_backward", "batchnorm_backward_darknet", "batchnorm_forward", "batchnorm_statistics", "bias_backward",
+    "bias_forward", "convolutional_backward_data", "convolutional_backward_weight", "convolutional_forward",
+    "cost_sse", "crop_forward", "distort", "dropout_backward", "dropout_forward", "maxpool_backward",
+    "maxpool_forward", "place", "region_activate", "region_assign", "region_decode", "region_loss", "reorg_backward",
+    "reorg_forward", "resize_darknet", "route_backward", "route_forward", "scale_channels_backward_gate",
+    "scale_channels_backward_x", "scale_channels_forward", "sgd_update", "shortcut_backward_source",
+    "shortcut_backward_x", "shortcut_forward", "softmax_forward", "softmax_loss", "upsample_backward",
+    "upsample_forward", "window", "yolo_activate", "yolo_assign", "yolo_decode", "yolo_loss",
 ]

@@ -13,13 +13,15 @@ from minidarknet.layers.maxpool import Maxpool
 from minidarknet.layers.region import Region
 from minidarknet.layers.reorg import Reorg
 from minidarknet.layers.route import Route
+from minidarknet.layers.sam import Sam
+from minidarknet.layers.scale_channels import ScaleChannels
 from minidarknet.layers.shortcut import Shortcut
 from minidarknet.layers.softmax import Softmax
 from minidarknet.layers.upsample import Upsample
 from minidarknet.layers.yolo import Yolo
 
 LAYERS = {layer.name: layer for layer in (Activation, Avgpool, Batchnorm, Connected, Convolutional, Cost, Crop, Dropout,
-                                          Maxpool, Region, Reorg, Route, Shortcut, Softmax, Upsample,
+                                          Maxpool, Region, Reorg, Route, Sam, ScaleChannels, Shortcut, Softmax, Upsample,
                                           Yolo)}
 
 __all__ = ["LAYERS", "Convolutional", "Input", "Layer", "LayerOptions", "Maxpool", "Misfit", "Param", "Run", "Stored"]

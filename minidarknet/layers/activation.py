@@ -1,8 +1,9 @@
 """[activation]: a function of every number (Darknet: src/activation_layer.c)."""
 from dataclasses import dataclass
 
-from minidarknet.activations import ACTIVATIONS, LATER_ACTIVATIONS, activation_code
+from minidarknet.activations import ACTIVATIONS, LATER_ACTIVATIONS
 from minidarknet.layers.base import Layer, LayerOptions
+from minidarknet.layers.nonlinearity import Nonlinearity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +25,17 @@ class Activation(Layer):
 
     def __init__(self, options, sources, ops, *args):
         super().__init__(options, sources, ops, *args)
-        self.activation = activation_code(options.activation)
+        self.nonlinearity = Nonlinearity(options.activation)
+
+    def allocate(self, batch, train):
+        self.nonlinearity.allocate(self, batch, train)
 
     def forward(self, run):
         self.out[...] = self.sources[0].out
-        self.ops.activation_forward(self.out, self.activation)
+        self.nonlinearity.forward(self.ops, self.out)
 
     def backward(self, run):
-        self.ops.activation_backward(self.out, self.grad, self.activation)
+        self.nonlinearity.backward(self.ops, self.out, self.grad)
         for _, source, accumulate in self.source_grads():
             if accumulate:
                 source.grad += self.grad

@@ -129,7 +129,7 @@ class Convolutional(Weighted):
         factor, shift (f,); pool bool; out (b, oh, ow, f), or (b, ceil(oh / 2), ceil(ow / 2), f) with pool.
         """
         weight = self._weight.for_prediction(self.ops) if self.options.groups == 1 else self.weight
-        self.ops.convolutional_predict(self.sources[0].out, weight, factor, shift, self.activation, pool, out,
+        self.ops.convolutional_predict(self.sources[0].out, weight, factor, shift, self.nonlinearity.code, pool, out,
                                        *self._how, **self._choice)
 
     def backward_convolution(self, grad):

@@ -17,6 +17,8 @@ class Detector(Layer):
     trains_from_truth = True
     detects = True
     darknet_truths = None  # objects of a picture that Darknet has room for, whatever `max` says; strict mode heeds no more
+    nms_penalty = 0.0   # see detections.nms
+    stretches = False   # whether pictures are stretched to the network's size where the cfg does not say (letter_box)
 
     @property
     def per_cell(self):
@@ -35,8 +37,8 @@ class Detector(Layer):
         """boxes and truth -> target, weight (b, h, w, c) and match (b, t, 4), all written."""
         raise NotImplementedError
 
-    def lose(self, target, weight, grad, loss, cost):
-        """target and weight -> grad (b, h, w, c), loss and cost (b,), all written."""
+    def lose(self, run, boxes, target, weight, grad, loss, cost):
+        """boxes, target and weight -> grad (b, h, w, c), loss and cost (b,), all written."""
         raise NotImplementedError
 
     @property
@@ -69,7 +71,7 @@ class Detector(Layer):
         loss, cost = np.empty(b), np.empty(b)
         self.decode(self.out, boxes)
         self.assign(run, boxes, truth, target, weight, self.match)
-        self.lose(target, weight, self.gradient, loss, cost)
+        self.lose(run, boxes, target, weight, self.gradient, loss, cost)
         run.loss += float(loss.sum())
         run.darknet_cost += float(cost.sum())
         run.statistics = pooled(run.statistics, self._statistics())

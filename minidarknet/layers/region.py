@@ -81,7 +81,7 @@ class Region(Detector):
                                run.seen < WARM_UP_IMAGES, o.thresh, o.bias_match, o.rescore, scales,
                                target, weight, match)
 
-    def lose(self, target, weight, grad, loss, cost):
+    def lose(self, run, boxes, target, weight, grad, loss, cost):
         """target and weight -> grad (b, h, w, c), loss and cost (b,)."""
         o = self.options
         self.ops.region_loss(self.out, target, weight, o.classes, o.coords, o.softmax, grad, loss, cost)

@@ -1,8 +1,8 @@
 """What [convolutional] and [connected] share: a product with weights, then batch norm or bias, then an activation."""
 import numpy as np
 
-from minidarknet.activations import activation_code
 from minidarknet.layers.base import Layer, Param
+from minidarknet.layers.nonlinearity import Nonlinearity
 from minidarknet.layers.normalisation import CONVERGED, Normalisation
 
 
@@ -15,7 +15,7 @@ class Weighted(Layer):
 
     def __init__(self, options, sources, ops, dtype=np.float32):
         super().__init__(options, sources, ops, dtype)
-        self.activation = activation_code(options.activation)
+        self.nonlinearity = Nonlinearity(options.activation)
         self.norm = None
         self.z = None  # before normalisation, kept for the backward pass
 
@@ -47,6 +47,7 @@ class Weighted(Layer):
 
     def allocate(self, batch, train):
         self.z = self.buffer("z", (batch, *self.shape)) if train and self.norm else None
+        self.nonlinearity.allocate(self, batch, train)
 
     def forward(self, run):
         z = self.z if run.train and self.norm else self.out
@@ -55,11 +56,11 @@ class Weighted(Layer):
             self.norm.forward(self.ops, z, self.out, run)
         else:
             self.ops.bias_forward(self.out, self.bias)
-        self.ops.activation_forward(self.out, self.activation)
+        self.nonlinearity.forward(self.ops, self.out)
 
     def backward(self, run):
         grad = self.grad
-        self.ops.activation_backward(self.out, grad, self.activation)
+        self.nonlinearity.backward(self.ops, self.out, grad)
         if self.norm:
             self.norm.backward(self.ops, self.z, grad, run)
         else:
