@@ -278,8 +278,9 @@ class Session:
         from minidarknet.data.augment import Augmentation
         from minidarknet.data.loader import Loader
         o, args = net.options, self.args
-        augmentation = Augmentation(mode="none" if args.overfit else args.augmentation, jitter=net.head.options.jitter,
-                                    hue=o.hue, saturation=o.saturation, exposure=o.exposure)
+        mode = "none" if args.overfit else args.augmentation
+        augmentation = Augmentation(mode=mode, jitter=net.head.options.jitter, hue=o.hue, saturation=o.saturation,
+                                    exposure=o.exposure, mosaic=bool(o.mosaic) and mode != "none")
         return Loader(self.training, o.batch // o.subdivisions, args.seed, first, size_of_step, augmentation,
                       workers=args.workers, mode=net.resize_mode, subdivisions=o.subdivisions)
 
