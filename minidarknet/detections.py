@@ -29,16 +29,16 @@ def iou(boxes_a, boxes_b, extra=0.0):
 
 
 def distance_penalty(boxes_a, boxes_b):
-    """How far apart every two boxes are: d^2 / c^2, d: distance of centres, c: diagonal of the least box around both.
+    """How far apart the boxes of each pair are: d^2 / c^2, d: distance of centres, c: diagonal of the least box around both.
 
-    boxes_a (n, 4), boxes_b (m, 4): xmin ymin xmax ymax in any unit. Returns (n, m) float in 0..1.
+    boxes_a, boxes_b (n, 4): xmin ymin xmax ymax in any unit. Returns (n,) float in 0..1.
     Paper: arXiv 1911.08287, section 3.2.
     """
-    a, b = np.asarray(boxes_a).reshape(-1, 1, 4), np.asarray(boxes_b).reshape(1, -1, 4)
+    a, b = (np.asarray(boxes).reshape(-1, 4) for boxes in (boxes_a, boxes_b))
     with np.errstate(invalid="ignore", over="ignore"):
-        apart = ((a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) ** 2).sum(axis=2) / 4
-        hull = np.maximum(a[..., 2:], b[..., 2:]) - np.minimum(a[..., :2], b[..., :2])
-        return apart / np.maximum((hull ** 2).sum(axis=2), np.finfo(np.float32).tiny)
+        apart = ((a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) ** 2).sum(axis=1) / 4
+        hull = np.maximum(a[:, 2:], b[:, 2:]) - np.minimum(a[:, :2], b[:, :2])
+        return apart / np.maximum((hull ** 2).sum(axis=1), np.finfo(np.float32).tiny)
 
 
 def nms(boxes, scores, threshold, penalty=0.0):
@@ -58,7 +58,7 @@ def nms(boxes, scores, threshold, penalty=0.0):
     keep = np.zeros(columns.shape, bool)
     used = np.flatnonzero((columns > 0).any(axis=1))
     boxes = np.asarray(boxes).reshape(-1, 4)[used]
-    overlaps = np.concatenate([_overlap(rows, boxes, penalty) > threshold
+    overlaps = np.concatenate([_suppresses(rows, boxes, threshold, penalty)
                                for rows in np.array_split(boxes, len(boxes) // 256 + 1)])
     for k in range(columns.shape[1]):
         score = columns[used, k]
@@ -70,9 +70,14 @@ def nms(boxes, scores, threshold, penalty=0.0):
     return keep.reshape(scores.shape)
 
 
-def _overlap(boxes_a, boxes_b, penalty):
-    """IoU (n, m) of two lists of boxes, less the penalty for their distance."""
-    return iou(boxes_a, boxes_b) - (distance_penalty(boxes_a, boxes_b) ** penalty if penalty else 0)
+def _suppresses(boxes_a, boxes_b, threshold, penalty):
+    """Whether IoU, less the penalty for the distance, is above `threshold`: (n, m) bool."""
+    overlap = iou(boxes_a, boxes_b)
+    above = overlap > threshold
+    if penalty:  # it can only take away
+        a, b = np.nonzero(above)
+        above[a, b] = overlap[a, b] - distance_penalty(boxes_a[a], boxes_b[b]) ** penalty > threshold
+    return above
 
 
 @dataclass(frozen=True, eq=False)

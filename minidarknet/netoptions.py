@@ -44,6 +44,7 @@ class NetOptions:
     learning_rate_min: float = 1e-5     # AlexeyAB, policy sgdr: where each cosine ends,
     sgdr_cycle: int = 0                 # how many updates the first one takes; 0: max_batches,
     sgdr_mult: int = 2                  # and how many times longer each is than the one before
+    mosaic: int = 0                     # AlexeyAB, detectors: 1 puts four training pictures together
 
     CHOICES = {"policy": POLICIES, "letter_box": (-1, 0, 1)}
     # In the original without effect on a CPU or read for adam only; in AlexeyAB's about speed or display.
@@ -52,7 +53,7 @@ class NetOptions:
                "max_chart_loss", "show_receptive_field", "num_steps", "track", "cudnn_half", "attention")
     LATER = {"time_steps": "1", "flip": "1", "adam": None, "clip": None}
     # AlexeyAB's ways to vary pictures and to average or distrust what was learnt.
-    WITHOUT = ("blur", "gaussian_noise", "mixup", "cutmix", "mosaic", "label_smooth_eps", "contrastive",
+    WITHOUT = ("blur", "gaussian_noise", "mixup", "cutmix", "label_smooth_eps", "contrastive",
                "contrastive_jit_flip", "contrastive_color", "unsupervised", "ema_alpha", "equidistant_point",
                "weights_reject_freq", "badlabels_rejection_percentage", "badlabels_reject_threshold", "dynamic_minibatch",
                "adversarial_lr")

@@ -44,7 +44,8 @@ class Detection:
         """dict mode -> how the loader varies pictures for `net`, the default first."""
         o = net.options
         return {mode: Augmentation(mode=mode, jitter=net.head.options.jitter, hue=o.hue, saturation=o.saturation,
-                                   exposure=o.exposure, resize=net.resize_mode) for mode in MODES}
+                                   exposure=o.exposure, resize=net.resize_mode,
+                                   mosaic=bool(o.mosaic) and mode != "none") for mode in MODES}
 
     def some_truth(self, net, count):
         """A truth for `count` pictures that nobody has looked at: one object in the middle of each."""

@@ -49,9 +49,9 @@ def test_iou_shapes_and_infinite_boxes():
 # ---- suppression
 
 def test_distance_penalty():
-    assert distance_penalty([(0, 0, 2, 2)], [(0, 0, 2, 2), (2, 0, 4, 2), (0, 0, 4, 2)])[0].tolist() == [0, 4 / 20, 1 / 20]
+    assert distance_penalty([(0, 0, 2, 2)], [(0, 0, 2, 2), (2, 0, 4, 2), (0, 0, 4, 2)]).tolist() == [0, 4 / 20, 1 / 20]
     with np.errstate(all="raise"):
-        assert np.isnan(distance_penalty([(1, 1, 1, 1)], [(1, 1, 1, 1), (np.inf, 0, np.inf, 1)])).tolist() == [[False, True]]
+        assert np.isnan(distance_penalty([(1, 1, 1, 1)], [(1, 1, 1, 1), (np.inf, 0, np.inf, 1)])).tolist() == [False, True]
 
 
 def test_boxes_with_distant_centres_stay():

@@ -34,9 +34,9 @@ def test_values():
 
 
 def test_a_way_to_train_does_not_stop_a_trained_network():
-    _, cfg = read("mosaic=1\nblur=0\nema_alpha=.9998")
+    _, cfg = read("mixup=1\nblur=0\nema_alpha=.9998")
     assert cfg.warnings == [f"my.cfg:{line} [net] {entry} is not supported yet: training goes without it"
-                            for line, entry in ((5, "mosaic=1"), (7, "ema_alpha=.9998"))]
+                            for line, entry in ((5, "mixup=1"), (7, "ema_alpha=.9998"))]
 
 
 @pytest.mark.parametrize("lines, told", [

@@ -21,6 +21,7 @@ class Augmentation:
     "crop": each edge moved by up to `jitter` of the side, inwards or outwards (grey there), the rest filling the
     canvas (YOLO9000's time). "none": the picture fitted as for detection, neither mirrored nor recoloured.
     resize: "letterbox" keeps the picture's aspect, "stretch" gives it the canvas's (before jitter; crop always does).
+    mosaic: the loader puts four such pictures together (data/mosaic.py).
     """
 
     jitter: float = 0.2        # of the sides, 0..1
@@ -30,6 +31,7 @@ class Augmentation:
     flip: bool = True          # mirror every second picture
     mode: str = "place"
     resize: str = "letterbox"
+    mosaic: bool = False
 
     def __post_init__(self):
         if self.mode not in MODES or self.resize not in ("letterbox", "stretch"):

@@ -35,6 +35,7 @@ class ClassAugmentation:
     flip: bool = True          # mirror every second picture
     mode: str = "crop"
     resize: str = "crop"
+    mosaic = False             # not a field: a mosaic of classes would be of none
 
     def __post_init__(self):
         if self.mode not in MODES or self.resize not in pictures.FITS:

@@ -5,7 +5,7 @@ picture of any batch, and a resumed run draws what an uninterrupted one would ha
 """
 import numpy as np
 
-SIZE, ORDER, PICTURE, REPLACEMENT = range(1, 5)  # purposes
+SIZE, ORDER, PICTURE, REPLACEMENT, MOSAIC = range(1, 6)  # purposes
 _WORD = 2 ** 64 - 1
 
 

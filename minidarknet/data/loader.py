@@ -6,8 +6,9 @@ import numpy as np
 
 from minidarknet.data import pictures
 from minidarknet.data.augment import Augmentation
-from minidarknet.data.draws import ORDER, PICTURE, REPLACEMENT, stream
+from minidarknet.data.draws import MOSAIC, ORDER, PICTURE, REPLACEMENT, stream
 from minidarknet.data.example import Problem
+from minidarknet.data.mosaic import cross, mosaic
 from minidarknet.data.prefetch import Prefetch
 from minidarknet.errors import DataError
 
@@ -100,6 +101,18 @@ class _Maker:
                                 f"{self.reader.problems[0]}")
         return self.examples[index], picture
 
+    def _varied(self, place, size, rng):
+        """(id, x, truth) of the picture at a place, varied for the canvas `size`."""
+        example, picture = self._read(place)
+        return example.id, *self.options.vary(picture, example, size, rng)
+
+    def _joined(self, place, x, truth, size):
+        """(x, truth) of the mosaic of a varied picture and three others, drawn at random."""
+        rng = stream(self.seed, MOSAIC, place)
+        others = [self._varied(int(rng.integers(len(self.examples))), size, rng)[1:] for _ in range(3)]
+        parts = [(x, truth), *others]
+        return mosaic(*zip(*[parts[i] for i in rng.permutation(4)]), cross(size, rng))
+
     def make(self, job, stopped):
         """The Batch number `job`; None when stopped() turns True meanwhile."""
         step, index = divmod(job, self.subdivisions)
@@ -111,10 +124,11 @@ class _Maker:
             if stopped():
                 return None
             place = (step * self.subdivisions + index) * self.batch + n
-            example, picture = self._read(place)
-            x[n], truth = self.options.vary(picture, example, (width, height), stream(self.seed, PICTURE, place))
+            id, x[n], truth = self._varied(place, (width, height), stream(self.seed, PICTURE, place))
+            if self.options.mosaic:
+                x[n], truth = self._joined(place, x[n], truth, (width, height))
             truths.append(truth)
-            ids.append(example.id)
+            ids.append(id)
         return Batch(x, self.options.batch_truth(truths), ids, step, index)
 
 

@@ -35,7 +35,7 @@ def bent(u, curved, slope):
 
 @jit
 def bent_gradient(u, g, curved, slope):
-    """g * f'(u); see bent. u, g: vectors; where straight, f(u) tells the same as u."""
+    """g * f'(u); u, curved, slope: as in bent; g: a vector. Where straight, f(u) tells the same as u."""
     if curved == STRAIGHT:
         return where_greater(u, splat(ZERO), g, slope * g)
     return g * curve_slope(u, curved)

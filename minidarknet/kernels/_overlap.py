@@ -32,9 +32,9 @@ def _along(centre, side, other, other_side):
 
 @jit
 def overlap(kind, box, truth, slope):
-    """IoU, GIoU, DIoU or CIoU of two centre-form boxes (4,), as float64. slope: (4,) float64, *written*: its derivatives.
+    """IoU, GIoU, DIoU or CIoU of two boxes, as float64, and its derivatives in x, y, w, h of `box`, through every term.
 
-    kind: one of the codes above, int. The derivatives are in x, y, w, h of box, through every term.
+    kind: one of the codes above, int. box, truth: (4,) float, centre form in the same unit. slope: (4,) float64, *written*.
     """
     x, y, w, h = np.float64(box[0]), np.float64(box[1]), np.float64(box[2]), np.float64(box[3])
     tx, ty, tw, th = np.float64(truth[0]), np.float64(truth[1]), np.float64(truth[2]), np.float64(truth[3])
