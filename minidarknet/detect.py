@@ -44,7 +44,7 @@ def add_network_options(p):
                                                                   "(width x height; default: the cfg's)")
     p.add_argument("--resize", choices=("letterbox", "stretch"),
                    help="how pictures are fitted into the network (default: as in training where that is recorded, "
-                        "else letterbox)")
+                        "else letterbox, with a [detection] head stretch)")
     cli.add_set(p)
     cli.add_modes(p)
     cli.add_threads(p)
@@ -74,7 +74,7 @@ def load_network(args):
     if args.size:
         net.resize(args.size)
     recorded = runs.recorded_resize(args.weights, args.cfg)
-    net.resize_mode = args.resize or recorded or "letterbox"
+    net.resize_mode = args.resize or recorded or net.resize_mode
     if recorded and recorded != net.resize_mode:
         print(f"warning: the weights were trained with --resize {recorded}, this is {net.resize_mode}: "
               "expect worse results", file=sys.stderr)

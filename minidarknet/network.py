@@ -33,7 +33,7 @@ class Network:
     steps: what forward and backward run, the layers themselves or Fused ones that stand for several (see fuse.py).
     options: the [net] section. seen: images trained on. names: class names or (). loss, darknet_cost: of the last
     forward pass with a truth, per image. statistics: what the heads measured in it. resize_mode: "letterbox" or
-    "stretch", how `detect` fits a picture into the network.
+    "stretch", how `detect` fits a picture into the network; at first as its head wants it.
     """
 
     def __init__(self, cfg, batch=1, backend="engine", strict_darknet_cpu=False, dtype=np.float32, seed=0,
@@ -64,7 +64,7 @@ class Network:
             layer.build()
             if initialise:
                 layer.initialise(np.random.default_rng((seed, layer.index)))
-        self.batch, self.seen, self.names, self.resize_mode = batch, 0, (), "letterbox"
+        self.batch, self.seen, self.names, self.resize_mode = batch, 0, (), self.head.fitting
         self.run, self.loss, self.darknet_cost, self.statistics = Run(), 0.0, 0.0, {}
         self._allocated, self._spent = None, False
 
@@ -116,7 +116,7 @@ class Network:
     @property
     def stride(self):
         """Pixels of the input that a cell of the head is wide, of several heads the coarsest."""
-        return self.input.shape[1] // min(head.shape[1] for head in self.heads)
+        return self.input.shape[1] // min(head.grid[1] for head in self.heads)
 
     @property
     def params(self):
@@ -133,8 +133,9 @@ class Network:
     def predict(self, x):
         """x (b, h, w, c) float in 0..1, of the network's size -> the head's activated output, a new array.
 
-        Detectors: (b, gh, gw, anchors of a cell * (4 + 1 + classes)) with raw tw, th; of a network with several heads a
-        tuple of such arrays, in the order of `heads`. `boxes` makes boxes of either. Classifiers: (b, classes).
+        Detectors: (b, gh, gw, anchors of a cell * (4 + 1 + classes)) with raw tw, th, or a [detection]'s row (b, 1, 1, n);
+        of a network with several heads a tuple of such arrays, in the order of `heads`. `boxes` makes boxes of any.
+        Classifiers: (b, classes).
         """
         self._forward(x, Run(strict=self.strict, seen=self.seen))
         if self.head.shape[:2] == (1, 1) and not self.detects:

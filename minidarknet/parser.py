@@ -21,8 +21,9 @@ __all__ = ["Cfg", "Entry", "Section", "error", "override", "parse", "place", "re
 
 SETTING = re.compile(r"(\w+)(?:\[(-?\d+)\])?\.(\w+)", re.ASCII)
 VALUE_IN_LINE = re.compile(r"(\s*[^=]*=\s*)([^#]*?)(\s*(?:#.*)?)")
-DETECTORS = ("region", "yolo")  # the heads that find boxes
-# Layers between the last convolution and a head that leave the number of channels as it is.
+DETECTORS = ("detection", "region", "yolo")  # the heads that find boxes
+FEEDING = {"convolutional": "filters", "connected": "output"}  # what can feed a head, and the key of its channels
+# Layers between one of those and a head that leave the number of channels as it is.
 SAME_CHANNELS = ("activation", "avgpool", "batchnorm", "dropout", "maxpool")
 
 
@@ -213,12 +214,12 @@ def _count(cfg, section, key, default):
 
 
 def with_classes(cfg, classes):
-    """A Cfg whose heads tell `classes` (int) classes apart: their `classes` and the filters that feed each of them.
+    """A Cfg whose heads tell `classes` (int) classes apart: their `classes`, and the channels of what feeds each of them.
 
-        region: filters = num * (coords + 1 + classes)        softmax: filters = classes
-        yolo: filters = len(mask) * (4 + 1 + classes)
+        region: num * (coords + 1 + classes)             softmax: classes
+        yolo: len(mask) * (4 + 1 + classes)              detection: num * (coords + 1) + classes for each cell
 
-    Raises CfgError when there is no head, or no convolution before it to change.
+    Raises CfgError when there is no head, or nothing before it to change.
     """
     values = {}
     for i, head in enumerate(cfg.layers):
@@ -227,16 +228,27 @@ def with_classes(cfg, classes):
         j = i - 1
         while j >= 0 and cfg.layers[j].name in SAME_CHANNELS:
             j -= 1
-        if j < 0 or cfg.layers[j].name != "convolutional":
-            raise error(cfg, head, f"cannot be fitted to {classes} classes: expected a [convolutional] before it")
-        filters = classes
+        feeding = cfg.layers[j]
+        if j < 0 or feeding.name not in FEEDING:
+            raise error(cfg, head, f"cannot be fitted to {classes} classes: expected a [convolutional] or [connected] "
+                                   "before it")
         if head.name in DETECTORS:
             values[f"{head.name}[{head.number}].classes"] = classes
-            mask = head.get("mask") if head.name == "yolo" else None
-            anchors = mask.count(",") + 1 if mask else _count(cfg, head, "num", 1)
-            filters = anchors * (_count(cfg, head, "coords", 4) + 1 + classes)
-        values[f"convolutional[{cfg.layers[j].number}].filters"] = filters
+        values[f"{feeding.name}[{feeding.number}].{FEEDING[feeding.name]}"] = _channels(cfg, head, feeding, classes)
     if not values:
-        raise CfgError(f"{cfg.path}: has no head to fit to {classes} classes; expected a [region], [yolo] or "
+        raise CfgError(f"{cfg.path}: has no head to fit to {classes} classes; expected a [detection], [region], [yolo] or "
                        "[softmax] section")
     return override(cfg, values)
+
+
+def _channels(cfg, head, feeding, classes):
+    """How many channels the section `feeding` has to give so that `head` tells `classes` (int) classes apart."""
+    if head.name == "softmax":
+        return classes
+    box = _count(cfg, head, "coords", 4) + 1
+    if head.name == "detection":
+        cells = _count(cfg, head, "side", 7) ** 2 if feeding.name == "connected" else 1
+        return cells * (_count(cfg, head, "num", 1) * box + classes)
+    mask = head.get("mask") if head.name == "yolo" else None
+    anchors = mask.count(",") + 1 if mask else _count(cfg, head, "num", 1)
+    return anchors * (box + classes)

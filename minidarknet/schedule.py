@@ -17,12 +17,12 @@ def overfit(options, pictures):
             "net.burn_in": min(options.burn_in, OVERFIT_BURN_IN)}
 
 
-def short(options, seconds):
+def short(options, seconds, head):
     """Overrides that fit a training into SHORT_MINUTES; {} where the cfg's own schedule fits.
 
-    options: NetOptions. seconds: measured time for one mini-batch of batch // subdivisions pictures. Few updates have
-    to go far: large inputs are shrunk to SHORT_SIDE (the drawn pictures are no larger), one size for all, and the rate
-    is SHORT_RATE at least and falls to nothing.
+    options: NetOptions. seconds: measured time for one mini-batch of batch // subdivisions pictures. head: the network's
+    head. Few updates have to go far: large inputs are shrunk to SHORT_SIDE (the drawn pictures are no larger), one size
+    for all, and the rate is SHORT_RATE at least and falls to nothing.
     """
     mini = options.batch // options.subdivisions
     mini_batches = SHORT_SHARE * SHORT_MINUTES * 60 / seconds
@@ -35,6 +35,6 @@ def short(options, seconds):
         subdivisions //= 2
     updates = max(int(mini_batches / subdivisions), 10)
     return {"net.batch": mini * subdivisions, "net.subdivisions": subdivisions, "net.max_batches": updates,
-            "net.width": width, "net.height": height, "region.random": 0,
+            "net.width": width, "net.height": height, **({f"{head.name}.random": 0} if head.multiscale else {}),
             "net.learning_rate": max(options.learning_rate, SHORT_RATE), "net.burn_in": min(options.burn_in, updates // 10),
             "net.policy": "poly", "net.power": 1.5}

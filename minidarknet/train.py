@@ -7,6 +7,7 @@ import numpy as np
 
 from minidarknet import cli, parser, runs, schedule, weights
 from minidarknet.errors import CfgError, DataError, UsageError
+from minidarknet.layers import LAYERS
 from minidarknet.netoptions import NetOptions
 
 LEGEND = """what the progress bar and the columns of metrics.csv mean
@@ -46,8 +47,8 @@ def arguments():
     p.add_argument("--workers", type=cli.positive, default=2, metavar="N", help="threads that load pictures (default: 2)")
     p.add_argument("--resume", action="store_true", help="continue the newest run, or the one in --out")
     p.add_argument("--no-multiscale", action="store_true", help="keep the cfg's size even where it says random=1")
-    p.add_argument("--resize", choices=("letterbox", "stretch"), default="letterbox",
-                   help="how pictures are fitted into the network (default: letterbox)")
+    p.add_argument("--resize", choices=("letterbox", "stretch"),
+                   help="how pictures are fitted into the network (default: letterbox; with a [detection] head stretch)")
     p.add_argument("--augmentation", choices=("place", "crop", "none"), default="place",
                    help="place: Darknet's, vary shape and position; crop: the paper's random crops; none")
     p.add_argument("--explain-log", action="store_true", help="say what the logged quantities mean, and stop")
@@ -94,7 +95,7 @@ class Session:
         net = self._network(cfg)
         if not net.detects:
             raise CfgError(f"{cfg.path}: ends in [{net.head.name}]; training classifiers is not supported yet, "
-                           "only detectors that end in [region] or [yolo]")
+                           "only detectors that end in [detection], [region] or [yolo]")
         seconds = self._measure(net)
         if self._wants_short_schedule():
             cfg = self._shorten(cfg, net, seconds)
@@ -104,7 +105,7 @@ class Session:
             self.folder = runs.claim_new(self.args.out, Path(self.args.cfg).stem)
         self._announce(net, seconds)
         if not (self.checkpoint and self.folder.cfg.exists()):
-            self.folder.begin(parser.render(cfg), net.names, {**self._recorded(), "resize": self.args.resize})
+            self.folder.begin(parser.render(cfg), net.names, {**self._recorded(), "resize": net.resize_mode})
         return self._train(net)
 
     def _same_command(self):
@@ -152,10 +153,11 @@ class Session:
         """Rebuild the head where the data set's classes differ from the cfg's."""
         heads = [section for section in cfg.layers if section.name in parser.DETECTORS]
         found = len(self.training.names)
-        if all(int(head.get("classes", 20)) == found for head in heads):
+        told = [int(head.get("classes", LAYERS[head.name].Options.classes)) for head in heads]
+        if all(classes == found for classes in told):
             return cfg
         changed = parser.with_classes(cfg, found)
-        say(f"classes: the cfg has {heads[-1].get('classes', 20)}, the data {found}: the head is rebuilt for the data")
+        say(f"classes: the cfg has {told[-1]}, the data {found}: the head is rebuilt for the data")
         return changed
 
     def _network(self, cfg):
@@ -169,7 +171,7 @@ class Session:
             file, layers = weights.parse_argument(self.args.weights)
             weights.load(net, file, layers)
             net.seen = 0  # the file's counter belongs to another training
-        net.names, net.resize_mode = self.training.names, self.args.resize
+        net.names, net.resize_mode = self.training.names, self.args.resize or net.resize_mode
         return net
 
     def _measure(self, net):
@@ -196,14 +198,14 @@ class Session:
         return times[-1]
 
     def _multiscale(self, net):
-        return bool(net.head.options.random) and not self.args.no_multiscale and not self.args.overfit
+        return net.head.multiscale and not self.args.no_multiscale and not self.args.overfit
 
     def _wants_short_schedule(self):
         a = self.args
         return a.data == "sample" and not (a.max_batches or a.minutes or a.overfit or self.checkpoint)
 
     def _shorten(self, cfg, net, seconds):
-        changes = schedule.short(net.options, seconds)
+        changes = schedule.short(net.options, seconds, net.head)
         if changes:
             say(f"short schedule: the cfg's own {net.options.max_batches} updates would take "
                 f"{duration(net.options.max_batches * net.options.subdivisions * seconds)}. On the sample set, without "
@@ -281,7 +283,7 @@ class Session:
         augmentation = Augmentation(mode="none" if args.overfit else args.augmentation, jitter=net.head.options.jitter,
                                     hue=o.hue, saturation=o.saturation, exposure=o.exposure)
         return Loader(self.training, o.batch // o.subdivisions, args.seed, first, size_of_step, augmentation,
-                      workers=args.workers, mode=args.resize, subdivisions=o.subdivisions)
+                      workers=args.workers, mode=net.resize_mode, subdivisions=o.subdivisions)
 
     def _summary(self, trainer, reason, first):
         if reason == "interrupted":

@@ -139,7 +139,7 @@ def sizes(net):
     """What training is to be tried at: [((w, h), batches)], the ends of multi-scale training and the own size."""
     from minidarknet.data.multiscale import size_at
     own = net.input.shape[1::-1]
-    if not net.detects or not net.head.options.random:
+    if not net.head.multiscale:
         return [(own, BATCHES)]
     drawn = {size_at(0, step, own, net.stride) for step in range(0, 1000, 10)}
     return [(min(drawn), BATCHES[-1:]), (max(drawn), BATCHES[-1:]), (own, BATCHES)]

@@ -3,7 +3,7 @@
 A file is a header of three int32 (major, minor, revision) and `seen`, the number of pictures trained on, followed by
 the float32 arrays of the layers in their order, all little-endian. `seen` has 8 bytes from version 0.2 on, 4 before.
 Nothing in it says which cfg it belongs to: only its length does. This is the one place where Darknet's order of
-weights (f, c, k, k) becomes ours, (k, k, c, f).
+weights (f, c, k, k) becomes ours, (k, k, c, f): AXES.
 
 Old files keep the matrices of [connected] the other way round, (n, f) instead of (f, n), and say so by 1000 added to a
 version number.
@@ -21,6 +21,8 @@ from minidarknet.weights_misfit import diagnose, foreign, table
 
 OLDEST = 16     # bytes of the shorter header
 FLOAT = np.dtype("<f4")
+# How Stored.order says an array is filed: the axes of the held one in the order of the file.
+AXES = {"kkcf": (3, 2, 0, 1), "connected": (3, 2, 0, 1), "local": (0, 1, 5, 4, 2, 3), "hwc": (2, 0, 1)}
 
 
 class Header(NamedTuple):
@@ -182,13 +184,10 @@ def _check_values(values, where, name):
 
 def _as_held(values, stored, transposed):
     """The flat numbers of the file in the shape and order in which the layer holds them (a view)."""
-    if stored.order == "connected":
-        n, f = stored.array.shape[2:]
-        return (values.reshape(n, f) if transposed else values.reshape(f, n).T)[None, None]
-    if stored.order == "kkcf":
-        k, _, c, f = stored.array.shape
-        return values.reshape(f, c, k, k).transpose(2, 3, 1, 0)
-    return values.reshape(stored.array.shape)
+    if stored.order not in AXES or (transposed and stored.order == "connected"):
+        return values.reshape(stored.array.shape)
+    axes = AXES[stored.order]
+    return values.reshape([stored.array.shape[axis] for axis in axes]).transpose(np.argsort(axes))
 
 
 def save(network, path):
@@ -202,7 +201,7 @@ def save(network, path):
             file.write(struct.pack("<iiiQ", 0, 2, 0, int(network.seen)))
             for layer in network.layers:
                 for stored in () if layer.options.dontsave else layer.stored:
-                    values = stored.array.transpose(3, 2, 0, 1) if stored.order else stored.array
+                    values = stored.array.transpose(AXES[stored.order]) if stored.order else stored.array
                     file.write(np.ascontiguousarray(values, FLOAT).data)
     except OSError as problem:
         raise MinidarknetError(f"{path}: cannot be written: {problem.strerror}") from None

@@ -3,8 +3,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minidarknet.layers.anchored import Anchored
 from minidarknet.layers.base import LayerOptions, Misfit
-from minidarknet.layers.detector import Detector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class YoloOptions(LayerOptions):
             object.__setattr__(self, "mask", tuple(range(self.num)))
 
 
-class Yolo(Detector):
+class Yolo(Anchored):
     """out = activate(x); with a truth also the loss and its gradient. Boxes are made by `yolo_decode`.
 
     out: (b, h, w, len(mask) * (4 + 1 + classes)), channel = anchor * (5 + classes) + entry: logistic x, y; raw w, h;
