@@ -64,7 +64,7 @@ class Network:
             layer.build()
             if initialise:
                 layer.initialise(np.random.default_rng((seed, layer.index)))
-        self.batch, self.seen, self.names, self.resize_mode = batch, 0, (), self.head.fitting
+        self.batch, self.seen, self.names, self.resize_mode = batch, 0, (), self._own_resize_mode()
         self.run, self.loss, self.darknet_cost, self.statistics = Run(), 0.0, 0.0, {}
         self._allocated, self._spent = None, False
 
@@ -235,6 +235,9 @@ class Network:
             layer.shape = layer.out_shape(*(source.shape for source in layer.sources))
         except Misfit as misfit:
             raise parser.error(self.cfg, layer.section, str(misfit), misfit.key) from None
+
+    def _own_resize_mode(self):
+        return "stretch" if self.detects and self.head.stretches else "letterbox"
 
     def _check_heads(self):
         for head in self.heads[:-1]:

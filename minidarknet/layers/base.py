@@ -128,7 +128,6 @@ class Layer:
     trains_from_truth = False  # True for heads: with a truth, forward adds to run.loss
     detects = False        # True for heads that find boxes (detector.py)
     multiscale = False     # True for heads that ask for training at changing sizes
-    fitting = "letterbox"  # how pictures are fitted into the network whose head this is: or "stretch"
 
     def __init__(self, options, sources, ops, dtype=np.float32):
         self.options, self.sources, self.ops, self.dtype = options, sources, ops, np.dtype(dtype)

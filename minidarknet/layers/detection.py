@@ -6,6 +6,7 @@ import numpy as np
 from minidarknet.layers.base import LayerOptions, Misfit
 from minidarknet.layers.detector import Detector
 from minidarknet.layers.flat import flatten, unflatten
+from minidarknet.parser import FEEDING
 
 RANDOM_IMAGES = 64000  # so many images long random=1 draws lots (Darknet: a constant)
 SMALL = .1             # share of the picture: smaller objects are box 1's with forced=1 (Darknet: a constant)
@@ -46,7 +47,7 @@ class Detection(Detector):
 
     name = "detection"
     Options = DetectionOptions
-    fitting = "stretch"
+    stretches = True
 
     def out_shape(self, *shapes):
         o, (h, w, c) = self.options, shapes[0]
@@ -57,7 +58,8 @@ class Detection(Detector):
         numbers = o.side ** 2 * (o.classes + o.num * 5)
         if h * w * c != numbers:
             channels, rest = divmod(numbers, h * w)
-            remedy = f"put a [connected] with output={numbers} before it" if rest else self._remedy(channels, "connected")
+            possible = self.sources[0].name in FEEDING and not rest
+            remedy = self._remedy(channels) if possible else f"put a [connected] with output={numbers} before it"
             raise Misfit(f"expects {numbers} numbers = side {o.side} x {o.side} x (classes {o.classes} + num {o.num} x "
                          f"(1 + coords 4)), but {self._who()} gives {h * w * c}: {remedy}")
         return 1, 1, numbers

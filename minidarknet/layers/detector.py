@@ -15,6 +15,7 @@ class Detector(Layer):
 
     trains_from_truth = True
     detects = True
+    stretches = False   # whether pictures are stretched to the network's size, else letterboxed
 
     @property
     def per_cell(self):
@@ -60,7 +61,7 @@ class Detector(Layer):
         b, n = len(truth), self.per_cell
         boxes = self.buffer("boxes", (b, *self.grid, n * 4)).reshape(b, *self.grid, n, 4)
         target, weight = (self.buffer(name, (b, *self.shape)) for name in ("target", "weight"))
-        self.gradient = self.buffer("gradient", (b, *self.sources[0].shape))
+        self.gradient = self.buffer("gradient", self.sources[0].out.shape)
         self.match = np.empty((b, truth.shape[1], 4))
         loss, cost = np.empty(b), np.empty(b)
         self.decode(self.out, boxes)
@@ -81,11 +82,11 @@ class Detector(Layer):
         index = self.sources[0].index
         return "the picture" if index is None or index < 0 else f"layer {index}"
 
-    def _remedy(self, channels, name="convolutional"):
-        """What to do so that the source gives so many channels; name: which section to put there where none can."""
+    def _remedy(self, channels):
+        """What to do so that the source gives so many channels."""
         source = self.sources[0]
         if source.name not in FEEDING or source.section is None:
-            return f"put a [{name}] with {FEEDING[name]}={channels} before it"
+            return f"put a [convolutional] with filters={channels} before it"
         key = FEEDING[source.name]
         entry = source.section.entry(key)
         if entry is not None and entry.overridden:

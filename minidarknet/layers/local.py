@@ -60,7 +60,7 @@ class Local(Layer):
         k = self.options.size
         self.weight = np.zeros((oh, ow, k, k, self.sources[0].shape[2], f), self.dtype)
         self.bias = np.zeros(self.shape, self.dtype)
-        self.grad_weight, self.grad_bias = np.zeros_like(self.weight), np.zeros_like(self.bias)
+        self.grad_weight, self.grad_bias = np.zeros(self.weight.shape, self.dtype), np.zeros(self.shape, self.dtype)
 
     def initialise(self, rng):
         """Uniform within sqrt(2 / fan-in) of 0; bias 0 (Darknet draws the first pixel's only and leaves 0 in the others)."""

@@ -27,6 +27,7 @@ class Normalization(Layer):
 
     name = "normalization"
     Options = NormalizationOptions
+    overwrites = True
 
     def out_shape(self, *shapes):
         o, c = self.options, shapes[0][2]
