@@ -205,7 +205,7 @@ def backward_operations(layer):
 
 def words(layer):
     """A layer in words: "convolutional 3x3/2"."""
-    if layer.name not in ("convolutional", "maxpool"):
+    if layer.name not in ("convolutional", "local", "maxpool"):
         return layer.name
     size, stride = layer.window()
     return f"{layer.name} {size}x{size}" + (f"/{stride}" if stride > 1 else "")
@@ -220,13 +220,13 @@ def whole_schedule(net, seconds, update):
     """How long the cfg's training would take, as a dict. seconds: per picture, forward and backward; update: SGD's."""
     o = net.options
     pictures = o.batch // o.subdivisions * o.subdivisions
-    multiscale = net.detects and bool(net.head.options.random)
+    multiscale = net.head.multiscale
     each = pictures * seconds * (MULTISCALE_COST if multiscale else 1) + update
     total = o.max_batches * each if o.max_batches else None
     said = (f"the cfg's schedule: {f'{o.max_batches:,}' if o.max_batches else 'endless'} updates of {pictures} pictures"
             f"{' of many sizes' if multiscale else ''}, {duration(total)} at this rate "
             "(loading and validation not counted)")
-    short = schedule.short(o, o.batch // o.subdivisions * seconds) if net.detects else {}
+    short = schedule.short(o, o.batch // o.subdivisions * seconds, net.head) if net.detects else {}
     if short:
         said += (f"\non the sample set `minidarknet train` cuts it to {short['net.max_batches']:,} updates of "
                  f"{short['net.batch']} pictures of {short['net.width']} x {short['net.height']}, at most "

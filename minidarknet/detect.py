@@ -55,7 +55,7 @@ def add_network_options(p):
                                                                   "(width x height; default: the cfg's)")
     p.add_argument("--resize", choices=("letterbox", "stretch", "crop"),
                    help="how pictures are fitted into the network; crop: the middle square (default: as in training where "
-                        "that is recorded, else letterbox; for evaluating classifiers crop)")
+                        "that is recorded, else as the cfg says; for evaluating classifiers crop)")
     cli.add_set(p)
     cli.add_modes(p)
     cli.add_threads(p)

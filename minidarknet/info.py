@@ -68,7 +68,7 @@ def rows(net):
     seen, result = {net.input: (1.0, 1.0)}, []
     for layer in net.layers:
         seen[layer] = _field(layer, [seen[source] for source in layer.sources])
-        windowed = layer.name in ("convolutional", "maxpool", "reorg")
+        windowed = layer.name in ("convolutional", "local", "maxpool", "reorg")
         size, stride = layer.window() if windowed else (None, None)
         if layer.name == "reorg":
             size, stride = None, layer.options.stride

@@ -119,7 +119,7 @@ class Network:
     @property
     def stride(self):
         """Pixels of the input that a cell of the head is wide, of several heads the coarsest."""
-        return self.input.shape[1] // min(head.shape[1] for head in self.heads)
+        return self.input.shape[1] // min(head.grid[1] for head in self.heads)
 
     @property
     def params(self):
@@ -136,8 +136,9 @@ class Network:
     def predict(self, x):
         """x (b, h, w, c) float in 0..1, of the network's size -> the head's activated output, a new array.
 
-        Detectors: (b, gh, gw, anchors of a cell * (4 + 1 + classes)) with raw tw, th; of a network with several heads a
-        tuple of such arrays, in the order of `heads`. `boxes` makes boxes of either. Classifiers: (b, classes).
+        Detectors: (b, gh, gw, anchors of a cell * (4 + 1 + classes)) with raw tw, th, or a [detection]'s row (b, 1, 1, n);
+        of a network with several heads a tuple of such arrays, in the order of `heads`. `boxes` makes boxes of any.
+        Classifiers: (b, classes).
         """
         self._forward(x, Run(strict=self.strict, seen=self.seen))
         if self.head.shape[:2] == (1, 1) and not self.detects:

@@ -33,10 +33,10 @@ __all__ = ["Cfg", "Entry", "Section", "classes_of", "detects", "error", "overrid
 SETTING = re.compile(r"(\w+)(?:\[(-?\d+)\])?\.(\w+)", re.ASCII)
 VALUE_IN_LINE = re.compile(r"(\s*[^=]*=\s*)([^#]*?)(\s*(?:#.*)?)")
 LARGEST = 1 << 20    # bytes of a cfg; Darknet's largest has 50,000
-DETECTORS = ("region", "yolo")  # the heads that find boxes
-# Layers between the last convolution and a head that leave the number of channels as it is.
+DETECTORS = ("detection", "region", "yolo")  # the heads that find boxes
+FEEDING = {"convolutional": "filters", "connected": "output"}  # what can feed a head, and the key of its channels
+# Layers between one of those and a head that leave the number of channels as it is.
 SAME_CHANNELS = ("activation", "avgpool", "batchnorm", "dropout", "maxpool")
-FEEDING = {"convolutional": "filters", "connected": "output"}  # what decides how many channels a head reads
 
 
 def read(path):
@@ -249,14 +249,14 @@ def _heads(cfg):
     """
     heads = [s for s in cfg.layers if s.name in (*DETECTORS, "softmax")] or [s for s in cfg.layers if s.name == "cost"]
     if not heads:
-        raise CfgError(f"{cfg.path}: has no head to fit to other classes; expected a [region], [yolo], [softmax] or [cost] "
-                       "section")
+        raise CfgError(f"{cfg.path}: has no head to fit to other classes; expected a [detection], [region], [yolo], "
+                       "[softmax] or [cost] section")
     found = []
     for head in heads:
         before = [s for s in cfg.layers[:cfg.layers.index(head)] if s.name not in SAME_CHANNELS]
         key = FEEDING.get(before[-1].name) if before else None
-        if key is None or (key != "filters" and head.name in DETECTORS):
-            raise error(cfg, head, "cannot be fitted to other classes: expected a [convolutional] before it")
+        if key is None:
+            raise error(cfg, head, "cannot be fitted to other classes: expected a [convolutional] or [connected] before it")
         found.append((head, before[-1], key))
     return found
 
@@ -264,24 +264,35 @@ def _heads(cfg):
 def classes_of(cfg):
     """How many classes the last head of a Cfg tells apart (int). Raises CfgError as `with_classes`."""
     head, source, key = _heads(cfg)[-1]
-    return count(cfg, head, "classes", 20) if head.name in DETECTORS else count(cfg, source, key, 1)
+    if head.name not in DETECTORS:
+        return count(cfg, source, key, 1)
+    return count(cfg, head, "classes", 1 if head.name == "detection" else 20)
 
 
 def with_classes(cfg, classes):
-    """A Cfg whose heads tell `classes` (int) classes apart: their `classes` and the channels that feed each of them.
+    """A Cfg whose heads tell `classes` (int) classes apart: their `classes`, and the channels of what feeds each of them.
 
-        region: filters = num * (coords + 1 + classes)        softmax, cost: filters, or output, = classes
-        yolo: filters = len(mask) * (4 + 1 + classes)
+        region: num * (coords + 1 + classes)             softmax, cost: classes
+        yolo: len(mask) * (4 + 1 + classes)              detection: num * (coords + 1) + classes for each cell
 
-    Raises CfgError when there is no head, or no convolution before it to change.
+    Raises CfgError when there is no head, or nothing before it to change.
     """
     values = {}
     for head, source, key in _heads(cfg):
-        outputs = classes
         if head.name in DETECTORS:
             values[f"{head.name}[{head.number}].classes"] = classes
-            mask = head.get("mask") if head.name == "yolo" else None
-            anchors = mask.count(",") + 1 if mask else count(cfg, head, "num", 1)
-            outputs = anchors * (count(cfg, head, "coords", 4) + 1 + classes)
-        values[f"{source.name}[{source.number}].{key}"] = outputs
+        values[f"{source.name}[{source.number}].{key}"] = _channels(cfg, head, source, classes)
     return override(cfg, values)
+
+
+def _channels(cfg, head, feeding, classes):
+    """How many channels the section `feeding` has to give so that `head` tells `classes` (int) classes apart."""
+    if head.name not in DETECTORS:
+        return classes
+    box = count(cfg, head, "coords", 4) + 1
+    if head.name == "detection":
+        cells = count(cfg, head, "side", 7) ** 2 if feeding.name == "connected" else 1
+        return cells * (count(cfg, head, "num", 1) * box + classes)
+    mask = head.get("mask") if head.name == "yolo" else None
+    anchors = mask.count(",") + 1 if mask else count(cfg, head, "num", 1)
+    return anchors * (box + classes)

@@ -53,11 +53,11 @@ class Detection:
 
     def multiscale(self, net):
         """(stride, multiscale.Scales) where the cfg asks for changing sizes, else None."""
-        return (net.stride, multiscale.DETECTOR) if net.head.options.random else None
+        return (net.stride, multiscale.DETECTOR) if net.head.multiscale else None
 
     def one_size(self, net):
         """Overrides of the cfg that switch changing sizes off."""
-        return {f"{net.head.name}.random": 0}
+        return {f"{net.head.name}.random": 0} if net.head.multiscale else {}
 
     def score(self, net, data, reader=None):
         """Score `net` on a Dataset: dict of `scores`. reader: as evaluate.detections."""

@@ -91,8 +91,8 @@ class Session:
         cfg = self._fit_head(cfg)
         net = self._network(cfg)
         if not any(layer.trains_from_truth for layer in net.layers):
-            raise CfgError(f"{cfg.path}: no layer has a loss, so there is nothing to learn from; expected a [region], "
-                           "[yolo], [softmax] or [cost] section at the end")
+            raise CfgError(f"{cfg.path}: no layer has a loss, so there is nothing to learn from; expected a [detection], "
+                           "[region], [yolo], [softmax] or [cost] section at the end")
         require_colour(net)
         self.augmentation = self._augmentation(net)
         seconds = schedule.measure(net, self.task.some_truth)

@@ -3,7 +3,7 @@
 A file is a header of three int32 (major, minor, revision) and `seen`, the number of pictures trained on, followed by
 the float32 arrays of the layers in their order, all little-endian. `seen` has 8 bytes from version 0.2 on, 4 before.
 Nothing in it says which cfg it belongs to: only its length does. This is the one place where Darknet's order of
-weights (f, c, k, k) becomes ours, (k, k, c, f).
+weights (f, c, k, k) becomes ours, (k, k, c, f): AXES.
 
 Old files keep the matrices of [connected] the other way round, (n, f) instead of (f, n), and say so by 1000 added to a
 version number.
@@ -25,6 +25,8 @@ MOST_SEEN = 1 << 48     # pictures: nobody trains that long
 SEEN_IN_4_BYTES = 2 ** 31 - 1
 FLOAT = np.dtype("<f4")
 ABSURD = 1e18   # a weight's size from which on its square is no float32
+# How Stored.order says an array is filed: the axes of the held one in the order of the file.
+AXES = {"kkcf": (3, 2, 0, 1), "connected": (3, 2, 0, 1), "local": (0, 1, 5, 4, 2, 3), "hwc": (2, 0, 1)}
 
 
 class Header(NamedTuple):
@@ -213,18 +215,15 @@ def check_values(values, where, name):
 
 def as_held(values, stored, transposed=False):
     """The flat numbers of a file, `values`, in the shape and order in which the layer holds `stored` (a view)."""
-    if stored.order == "connected":
-        n, f = stored.array.shape[2:]
-        return (values.reshape(n, f) if transposed else values.reshape(f, n).T)[None, None]
-    if stored.order == "kkcf":
-        k, _, c, f = stored.array.shape
-        return values.reshape(f, c, k, k).transpose(2, 3, 1, 0)
-    return values.reshape(stored.array.shape)
+    if stored.order not in AXES or (transposed and stored.order == "connected"):
+        return values.reshape(stored.array.shape)
+    axes = AXES[stored.order]
+    return values.reshape([stored.array.shape[axis] for axis in axes]).transpose(np.argsort(axes))
 
 
 def as_filed(stored):
     """The array of `stored` in Darknet's shape and order (a view): (f, c, k, k) of a convolution, (f, n) of [connected]."""
-    array = stored.array.transpose(3, 2, 0, 1) if stored.order else stored.array
+    array = stored.array.transpose(AXES[stored.order]) if stored.order else stored.array
     return array[:, :, 0, 0] if stored.order == "connected" else array
 
 

@@ -13,7 +13,7 @@ KNOWN = {
     23455400: "extraction", 197328243: "yolov1", 27099950: "yolov1-tiny", 62001757: "yolov3", 61678657: "yolov3-voc",
     64429405: "yolov4", 6062814: "yolov4-tiny", 63052381: "yolov3-spp", 8858734: "yolov3-tiny",
     11523496: "resnet18", 21639080: "resnet34", 22825896: "resnet50",
-    62378344: "alexnet", 138357544: "vgg-16",
+    62378344: "alexnet", 138357544: "vgg-16", 7687050: "cifar",
 }
 ROWS = 12   # a longer table shows its ends and the surroundings of the fault
 

@@ -106,3 +106,24 @@ def shortcut(x, source, alpha, beta):
     h, w = (min(mine.shape[i], theirs.shape[i]) for i in (1, 2))
     mine[:, :h, :w] = alpha * mine[:, :h, :w] + beta * theirs[:, :h, :w]
     return out
+
+
+def local(x, weight, bias, stride, pad):
+    """(b, h, w, c), (oh, ow, k, k, c, f) -> (b, oh, ow, f): every window times the weights of its place."""
+    oh, ow, k = weight.shape[:3]
+    windows = sliding_window_view(_pad(x, (pad, pad), (pad, pad)), (k, k), axis=(1, 2))[:, ::stride, ::stride][:, :oh, :ow]
+    return np.einsum("bhwckl,hwklcf->bhwf", windows, weight) + bias
+
+
+def normalization(x, alpha, beta, kappa, size):
+    """Darknet's running sum along the channels, step by step."""
+    squares = x ** 2
+    c, norm = x.shape[3], np.empty_like(x)
+    norm[..., 0] = kappa + alpha * squares[..., :size // 2].sum(-1)
+    for k in range(1, c):
+        norm[..., k] = norm[..., k - 1]
+        if k - (size - 1) // 2 - 1 >= 0:
+            norm[..., k] -= alpha * squares[..., k - (size - 1) // 2 - 1]
+        if k + size // 2 < c:
+            norm[..., k] += alpha * squares[..., k + size // 2]
+    return x * norm ** -beta

@@ -143,7 +143,7 @@ def darknet_two_steps():
     weight, scale, bias = np.full((1, 1, 1, 1), 1.5), np.full(1, 2.), np.full(1, .5)
     velocities, rate = [np.zeros(1) for _ in range(3)], .1
     raw, out = np.empty((2, 1, 2, 1)), np.empty((2, 1, 2, 1))
-    mean, variance, loss, grad = np.empty(1), np.empty(1), np.empty(2), np.empty((2, 2))
+    mean, variance, error, grad = np.empty(1), np.empty(1), np.empty((2, 2)), np.empty((2, 2))
     gradients, carried = [np.zeros(1) for _ in range(3)], [0, 0, 0]
     for _ in range(2):
         convolutional_forward(x, weight, raw, 1, 0, 1)
@@ -152,12 +152,12 @@ def darknet_two_steps():
         inverse = 1 / (np.sqrt(variance) + 1e-6)
         batchnorm_forward(raw, mean, inverse, scale, bias, out)
         activation_forward(out, LEAKY)
-        cost_sse(out.reshape(2, 2), truth, loss, grad)
+        cost_sse(out.reshape(2, 2), truth, error, grad)
         delta = grad.reshape(2, 1, 2, 1)
         activation_backward(out, delta, LEAKY)
         batchnorm_backward_darknet(raw, mean, variance, inverse, scale, delta, gradients[1], gradients[2], delta)
         convolutional_backward_weight(x, delta, gradients[0].reshape(1, 1, 1, 1), 1, 0, 1)
-        step = {"out": out.ravel().copy(), "mean": mean[0], "variance": variance[0], "cost": 2 * loss.sum(),
+        step = {"out": out.ravel().copy(), "mean": mean[0], "variance": variance[0], "cost": error.sum(),
                 "delta": -delta.ravel(), "update": [u - g[0] for u, g in zip(carried, gradients, strict=True)]}
         for value, grad_value, velocity, decay in zip((weight.reshape(1), scale, bias), gradients, velocities,
                                                       (.01, 0., 0.), strict=True):

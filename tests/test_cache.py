@@ -19,9 +19,9 @@ needs_jit = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is comp
 CODE = """
 import sys, numpy as np
 from minidarknet.kernels import cost_sse
-x, n = np.zeros((2, 3), sys.argv[1]), np.zeros(2, sys.argv[1])
-cost_sse(x, x + 1, n, x.copy())
-assert n.tolist() == [1.5, 1.5]
+x, error = np.zeros((2, 3), sys.argv[1]), np.zeros((2, 3), sys.argv[1])
+cost_sse(x, x + 2, error, x.copy())
+assert error.tolist() == [[4] * 3] * 2
 print(sum(cost_sse.stats.cache_hits.values()), sum(cost_sse.stats.cache_misses.values()))
 """
 

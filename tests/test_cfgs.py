@@ -8,6 +8,9 @@ from minidarknet.weights_misfit import KNOWN
 
 # layers, parameters in the file, GFLOP at the cfg's size, width
 FACTS = {
+    "yolov1": (32, 197328243, 40.42, 448),
+    "yolov1-tiny": (16, 27099950, 3.22, 448),
+    "cifar": (17, 7687050, 1.62, 28),
     "yolov2": (32, 50983561, 62.94, 608),
     "yolov2-voc": (32, 50676061, 29.36, 416),
     "yolov2-tiny": (16, 11237145, 5.41, 416),
@@ -47,6 +50,10 @@ def numbers_in_file(cfg):
         elif section.name == "maxpool":
             k, stride = int(section.get("size")), int(section.get("stride"))
             side = (side + int(section.get("padding", k - 1)) - k) // stride + 1
+        elif section.name == "local":
+            f, k = int(section.get("filters")), int(section.get("size"))
+            total += side ** 2 * f * (1 + k * k * before)  # size 3, stride 1, pad 1: the side stays
+            before = f
         elif section.name == "crop":
             side = int(section.get("crop_width"))
         elif section.name == "connected":
@@ -88,10 +95,16 @@ def test_training_values(name):
     cfg = parser.read(f"cfg/{name}.cfg")
     o = parser.typed(cfg, cfg.net, NetOptions)
     subdivisions = 16 if name in ("yolov3", "yolov3-voc", "yolov3-spp") else 8
-    assert (o.batch, o.subdivisions, o.momentum, o.decay) == (64, subdivisions, .949 if name == "yolov4" else .9, .0005)
+    batches = (128, 1) if name == "cifar" else (64, subdivisions)
+    assert (o.batch, o.subdivisions, o.momentum, o.decay) == (*batches, .949 if name == "yolov4" else .9, .0005)
 
 
 @pytest.mark.parametrize("name, values", [
+    ("yolov1", {"policy": "steps", "learning_rate": .0005, "max_batches": 40000, "burn_in": 0,
+              "steps": (200, 400, 600, 20000, 30000), "scales": (2.5, 2, 2, .1, .1), "saturation": 1.5, "exposure": 1.5}),
+    ("yolov1-tiny", {"policy": "steps", "learning_rate": .0005, "max_batches": 40000, "saturation": .75, "exposure": .75,
+              "steps": (200, 400, 600, 800, 20000, 30000), "scales": (2.5, 2, 2, 2, .1, .1), "hue": .1}),
+    ("cifar", {"policy": "poly", "learning_rate": .4, "power": 4, "max_batches": 5000, "max_crop": 32, "min_crop": 32}),
     ("yolov2", {"policy": "steps", "burn_in": 1000, "max_batches": 500200,
               "steps": (400000, 450000), "scales": (.1, .1)}),
     ("yolov2-tiny", {"policy": "steps", "burn_in": 1000, "max_batches": 500200,
@@ -161,6 +174,22 @@ def test_yolov4_joins_features_of_all_sizes():
     joined = {i: [source.index for source in layer.sources] for i, layer in enumerate(net.layers) if layer.name == "route"}
     assert [joined[i] for i in (113, 119, 121, 129, 131, 142, 153)] == [
         [112, 110, 108, 107], [85], [120, 118], [54], [130, 128], [141, 126], [152, 116]]
+
+
+@pytest.mark.parametrize("name, num", [("yolov1", 3), ("yolov1-tiny", 2)])
+def test_heads_of_yolov1(name, num):
+    net = Network.from_cfg(f"cfg/{name}.cfg", initialise=False)
+    o = net.head.options
+    assert (net.head.grid, net.head.per_cell, net.classes, net.stride) == ((7, 7), num, 20, 64)
+    assert (o.coords, o.sqrt, o.rescore, o.softmax, o.forced, o.random, o.jitter) == (4, 1, 1, 0, 0, 0, .2)
+    assert (o.coord_scale, o.object_scale, o.noobject_scale, o.class_scale) == (5, 1, .5, 1)
+
+
+def test_yolov1_begins_as_extraction():
+    """So that training may start from its weights, as FILE:24."""
+    ours, theirs = (parser.read(f"cfg/{name}.cfg").layers for name in ("yolov1", "extraction"))
+    same = [[(s.name, sorted((e.key, e.value) for e in s.entries)) for s in layers[:24]] for layers in (ours, theirs)]
+    assert same[0] == same[1]
 
 
 def test_yolov2_joins_fine_and_coarse_features():

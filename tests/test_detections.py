@@ -137,7 +137,9 @@ def golden_output():
 
 def found_in(out, options, *how):
     """`select` after the head's own decoding. out: (h, w, c) of one picture. how: the other arguments of `select`."""
-    return select(*(found[0] for found in Region(options, [], kernels).boxes(out[None])), *how)
+    region = Region(options, [], kernels)
+    region.shape = out.shape
+    return select(*(found[0] for found in region.boxes(out[None])), *how)
 
 
 def letterboxed(boxes):

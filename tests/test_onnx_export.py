@@ -36,6 +36,13 @@ SMALL = {
     "shortcut, odd": "[conv]\nfilters=5\nsize=3\npad=1\nstride=2\n[conv]\nfilters=2\n[route]\nlayers=0\n"
                      "[conv]\nfilters=7\nsize=2\npadding=2\n[shortcut]\nfrom=1\n",
 }
+SMALL |= {
+    "local": CONV + "[local]\nfilters=5\nsize=3\npad=1\nactivation=mish\n[local]\nfilters=4\nsize=2\nstride=2\n",
+    "normalization": CONV + "[normalization]\nsize=5\nalpha=.3\nbeta=.75\nkappa=9\n[normalization]\nsize=4\nkappa=9\n",
+    "scale_channels": CONV + "[avgpool]\n[conv]\nfilters=6\nactivation=logistic\n[scale_channels]\nfrom=0\n",
+    "scale_channels, pixels": CONV + "[conv]\nfilters=1\n[scale_channels]\nfrom=0\nscale_wh=1\nactivation=swish\n",
+    "sam": CONV * 2 + "[sam]\nfrom=0\n", "shortcut, several": CONV * 3 + "[shortcut]\nfrom=0,1\nbeta=.5\n",
+}
 SIZES = {"maxpool": (15, 9, 3), "upsample, back": (8, 10, 3), "shortcut, smaller": (8, 10, 3),
          "shortcut, larger": (8, 10, 3)}
 DETECTORS = {
@@ -45,6 +52,13 @@ DETECTORS = {
     "yolo": NET.format(w=32, h=64, c=1) + CONV + "[conv]\nfilters=16\nsize=3\nstride=16\npad=1\nactivation=linear\n[yolo]\n"
             "mask=2,3\n" + YOLO + "[route]\nlayers=0\n[conv]\nfilters=8\nsize=3\nstride=8\npad=1\nactivation=linear\n"
             "[yolo]\nmask=1\n" + YOLO,
+    "yolo of v4": NET.format(w=32, h=32, c=2) + CONV + "[conv]\nfilters=16\nsize=3\nstride=16\npad=1\nactivation=logistic\n"
+                  "[yolo]\nmask=2,3\nnew_coords=1\nscale_x_y=2\n" + YOLO + "[route]\nlayers=0\n[conv]\nfilters=8\nsize=3\n"
+                  "stride=8\npad=1\nactivation=linear\n[yolo]\nmask=1\nscale_x_y=1.1\n" + YOLO,
+    "detection": NET.format(w=9, h=7, c=3) + CONV + "[connected]\noutput=117\nactivation=linear\n"
+                 "[detection]\nside=3\nnum=2\nclasses=3\ncoords=4\nsqrt=1\n",
+    "detection, softmax": NET.format(w=9, h=7, c=3) + CONV + "[connected]\noutput=117\nactivation=linear\n"
+                          "[detection]\nside=3\nnum=2\nclasses=3\ncoords=4\nsoftmax=1\n",
 }
 
 

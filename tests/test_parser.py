@@ -230,12 +230,18 @@ def test_with_classes_changes_head_and_filters():
     assert cfg.layers[0].get("output") == "4" and parser.classes_of(parser.read("cfg/yolov3.cfg")) == 80
     cfg = parser.with_classes(parser.parse("[net]\n[conv]\n[dropout]\n[region]\nnum=2 # two\n"), 4)
     assert cfg.layers[0].get("filters") == "18"
+    cfg = parser.with_classes(parser.read("cfg/yolov1.cfg"), 3)
+    assert cfg.layers[31].get("classes") == "3" and cfg.layers[30].get("output") == str(7 * 7 * (3 * 5 + 3))
+    cfg = parser.with_classes(parser.read("cfg/alexnet.cfg"), 7)
+    assert cfg.layers[12].get("output") == "7" and cfg.layers[10].get("output") == "4096"
+    cfg = parser.with_classes(parser.parse("[net]\n[conv]\n[detection]\ncoords=4\nnum=2\nside=5\n"), 4)
+    assert cfg.layers[0].get("filters") == "14"
 
 
 @pytest.mark.parametrize("text, told", [
     ("[net]\n[conv]\n", "has no head to fit to other classes"),
-    ("[net]\n[region]\n", "my.cfg:2 [region] cannot be fitted to other classes: expected a [convolutional] before it"),
-    ("[net]\n[conv]\n[route]\nlayers=0\n[region]\n", "expected a [convolutional] before it"),
+    ("[net]\n[region]\n", "my.cfg:2 [region] cannot be fitted to other classes: expected a [convolutional] or [connected]"),
+    ("[net]\n[conv]\n[route]\nlayers=0\n[region]\n", "expected a [convolutional] or [connected] before it"),
     ("[net]\n[conv]\n[region]\nnum=five\n", "my.cfg:4 [region] num=five: expected a whole number"),
 ])
 def test_with_classes_where_it_cannot(text, told):

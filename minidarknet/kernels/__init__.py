@@ -17,11 +17,18 @@ from minidarknet.kernels.convolutional import (
     convolutional_backward_weight,
     convolutional_forward,
 )
-from minidarknet.kernels.cost import cost_sse
+from minidarknet.kernels.cost import cost_l1, cost_smooth, cost_sse, cost_wgan
 from minidarknet.kernels.crop import crop_forward
+from minidarknet.kernels.detection import detection_activate, detection_assign, detection_decode, detection_loss
 from minidarknet.kernels.dropout import dropout_backward, dropout_forward
 from minidarknet.kernels.image import distort, place, resize_darknet, window
+from minidarknet.kernels.local import local_backward_data, local_backward_weight, local_forward
 from minidarknet.kernels.maxpool import maxpool_backward, maxpool_forward
+from minidarknet.kernels.normalization import (
+    normalization_backward,
+    normalization_backward_darknet,
+    normalization_forward,
+)
 from minidarknet.kernels.region import region_activate, region_assign, region_decode, region_loss
 from minidarknet.kernels.reorg import reorg_backward, reorg_forward
 from minidarknet.kernels.route import route_backward, route_forward
@@ -42,10 +49,13 @@ __all__ = [
     "FRAMED", "YoloHead", "activation_backward", "activation_forward", "avgpool_backward", "avgpool_forward",
     "batchnorm_backward", "batchnorm_backward_darknet", "batchnorm_forward", "batchnorm_statistics", "bias_backward",
     "bias_forward", "convolutional_backward_data", "convolutional_backward_weight", "convolutional_forward",
-    "cost_sse", "crop_forward", "distort", "dropout_backward", "dropout_forward", "maxpool_backward",
-    "maxpool_forward", "place", "region_activate", "region_assign", "region_decode", "region_loss", "reorg_backward",
-    "reorg_forward", "resize_darknet", "route_backward", "route_forward", "scale_channels_backward_gate",
-    "scale_channels_backward_x", "scale_channels_forward", "sgd_update", "shortcut_backward_source",
-    "shortcut_backward_x", "shortcut_forward", "softmax_forward", "softmax_loss", "upsample_backward",
-    "upsample_forward", "window", "yolo_activate", "yolo_assign", "yolo_decode", "yolo_loss",
+    "cost_l1", "cost_smooth", "cost_sse", "cost_wgan", "crop_forward", "detection_activate", "detection_assign",
+    "detection_decode", "detection_loss", "distort", "dropout_backward", "dropout_forward", "local_backward_data",
+    "local_backward_weight", "local_forward", "maxpool_backward", "maxpool_forward", "normalization_backward",
+    "normalization_backward_darknet", "normalization_forward", "place", "region_activate", "region_assign",
+    "region_decode", "region_loss", "reorg_backward", "reorg_forward", "resize_darknet", "route_backward",
+    "route_forward", "scale_channels_backward_gate", "scale_channels_backward_x", "scale_channels_forward",
+    "sgd_update", "shortcut_backward_source", "shortcut_backward_x", "shortcut_forward", "softmax_forward",
+    "softmax_loss", "upsample_backward", "upsample_forward", "window", "yolo_activate", "yolo_assign", "yolo_decode",
+    "yolo_loss",
 ]

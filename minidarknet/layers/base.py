@@ -55,7 +55,8 @@ class Stored(NamedTuple):
     """An array in the .weights file.
 
     order "kkcf": held as (k, k, c, f), filed as (f, c, k, k); "connected": held as (1, 1, n, f), filed as (f, n), in old
-    files as (n, f); "": filed as it is.
+    files as (n, f); "local": held as (oh, ow, k, k, c, f), filed as (oh, ow, f, c, k, k); "hwc": held as (h, w, c), filed
+    as (c, h, w); "": filed as it is.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Layer:
     trains_from_truth = False  # True for heads: with a truth, forward adds to run.loss
     detects = False        # True for heads that find boxes (detector.py)
     overwrites = False     # True: Darknet's CPU build writes its source's gradient over what later readers put there
+    multiscale = False     # True for heads that ask for training at changing sizes
 
     def __init__(self, options, sources, ops, dtype=np.float32):
         self.options, self.sources, self.ops, self.dtype = options, sources, ops, np.dtype(dtype)
@@ -170,6 +172,11 @@ class Layer:
     def operations(self):
         """Floating point operations of one picture's forward pass (multiplication and addition counted apart)."""
         return 0
+
+    @property
+    def grid(self):
+        """(rows, columns) of the cells that the picture is divided into."""
+        return self.shape[:2]
 
     def window(self):
         """(size, stride) of the sliding window, for the receptive field; (1, 1) where there is none."""

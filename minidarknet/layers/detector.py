@@ -1,17 +1,16 @@
-"""What the heads [region] and [yolo] have in common: they find boxes, and learn them from a truth."""
+"""What the heads [detection], [region] and [yolo] have in common: they find boxes, and learn them from a truth."""
 import numpy as np
 
 from minidarknet.errors import DataError
-from minidarknet.layers.base import Layer, Misfit
-
-LARGEST_ANCHOR = 1e6    # cells or pixels
+from minidarknet.layers.base import Layer
+from minidarknet.parser import FEEDING
 
 
 class Detector(Layer):
-    """A head that finds boxes: `boxes` says which. Abstract: subclasses are final and fill in what a box means.
+    """A head that finds boxes: `boxes` says which. Abstract: subclasses say where in `out` what stands, and what it means.
 
-    out: (b, h, w, per_cell * (4 + 1 + classes)), channel = anchor * (5 + classes) + entry: x, y, w, h, objectness, then
-    the classes. With a truth (b, t, 5), forward adds to run.loss and keeps dL/dx for backward.
+    A picture is a grid of cells with some boxes each. out: (b, *shape), activated. With a truth (b, t, 5), forward adds to
+    run.loss and keeps dL/dx for backward.
     """
 
     trains_from_truth = True
@@ -22,41 +21,38 @@ class Detector(Layer):
 
     @property
     def per_cell(self):
-        """How many anchors, and so boxes, a cell has."""
+        """How many boxes a cell has."""
         raise NotImplementedError
 
     def activate(self, x, out):
-        """x raw -> out, both (b, h, w, c)."""
+        """x raw, of the source's shape -> out (b, *shape)."""
         raise NotImplementedError
 
     def decode(self, out, boxes):
-        """out (b, h, w, c) activated -> boxes (b, h, w, per_cell, 4) centre form in fractions of the network's input."""
+        """out (b, *shape) activated -> boxes (b, *grid, per_cell, 4) centre form in fractions of the network's input."""
+        raise NotImplementedError
+
+    def scores(self, out):
+        """out (b, *shape) activated -> objectness (b, n), probability (b, n, classes) of the n boxes of a picture."""
         raise NotImplementedError
 
     def assign(self, run, boxes, truth, target, weight, match):
-        """boxes and truth -> target, weight (b, h, w, c) and match (b, t, 4), all written."""
+        """boxes and truth -> target, weight (b, *shape) and match (b, t, 4), all written."""
         raise NotImplementedError
 
     def lose(self, run, boxes, target, weight, grad, loss, cost):
-        """boxes, target and weight -> grad (b, h, w, c), loss and cost (b,), all written."""
+        """boxes, target and weight -> grad (of the source's shape), loss and cost (b,), all written."""
         raise NotImplementedError
 
-    @property
-    def anchors(self):
-        """(num, 2) width and height of the cfg's anchors, in the cfg's unit."""
-        return np.reshape(np.array(self.options.anchors, self.dtype), (-1, 2))
-
     def boxes(self, out):
-        """What `out` (b, h, w, c), activated, says: (boxes, objectness, probability), by row, column and anchor.
+        """What `out` (b, *shape), activated, says: (boxes, objectness, probability), by row, column and box of the cell.
 
-        boxes: (b, h * w * per_cell, 4) centre form in fractions of the network's input. objectness: (b, h * w *
-        per_cell). probability: (b, h * w * per_cell, classes).
+        boxes: (b, n, 4) centre form in fractions of the network's input, n being all cells times per_cell. objectness:
+        (b, n). probability: (b, n, classes).
         """
-        b, h, w, _ = out.shape
-        boxes = np.empty((b, h, w, self.per_cell, 4), out.dtype)
+        boxes = np.empty((len(out), *self.grid, self.per_cell, 4), out.dtype)
         self.decode(out, boxes)
-        cells = out.reshape(b, h * w * self.per_cell, 5 + self.options.classes)
-        return boxes.reshape(b, -1, 4), cells[..., 4], cells[..., 5:]
+        return boxes.reshape(len(out), -1, 4), *self.scores(out)
 
     def forward(self, run):
         self.activate(self.sources[0].out, self.out)
@@ -64,9 +60,10 @@ class Detector(Layer):
             self._train(run, self._checked(run.truth[:, :self.darknet_truths] if run.strict else run.truth))
 
     def _train(self, run, truth):
-        b, (h, w, c), n = len(truth), self.shape, self.per_cell
-        boxes = self.buffer("boxes", (b, h, w, n * 4)).reshape(b, h, w, n, 4)
-        target, weight, self.gradient = (self.buffer(name, (b, h, w, c)) for name in ("target", "weight", "gradient"))
+        b, n = len(truth), self.per_cell
+        boxes = self.buffer("boxes", (b, *self.grid, n * 4)).reshape(b, *self.grid, n, 4)
+        target, weight = (self.buffer(name, (b, *self.shape)) for name in ("target", "weight"))
+        self.gradient = self.buffer("gradient", self.sources[0].out.shape)
         self.match = np.empty((b, truth.shape[1], 4))
         loss, cost = np.empty(b), np.empty(b)
         self.decode(self.out, boxes)
@@ -83,41 +80,20 @@ class Detector(Layer):
             else:
                 source.grad[...] = self.gradient
 
-    def check_anchors(self, unit):
-        """Raise Misfit unless there are `num` anchors of positive size; unit: what the message says they are in."""
-        o = self.options
-        if len(o.anchors) != 2 * o.num:
-            raise Misfit(f"expects {2 * o.num} numbers in anchors = num {o.num} x (width, height), but finds "
-                         f"{len(o.anchors)}: {self._anchor_remedy()}", "anchors")
-        if not min(o.anchors) > 0:
-            raise Misfit(f"anchors are widths and heights in {unit}: {min(o.anchors):g} must be above 0", "anchors")
-        if max(o.anchors) > LARGEST_ANCHOR:
-            raise Misfit(f"anchors are widths and heights in {unit}: {max(o.anchors):g} is larger than any picture",
-                         "anchors")
-
-    def check_channels(self, channels, per_cell):
-        """Raise Misfit unless `channels` is what this head reads; per_cell: how the cfg says per_cell, "num 5"."""
-        expected = self.per_cell * (5 + self.options.classes)
-        if channels != expected:
-            raise Misfit(f"expects {expected} channels = {per_cell} x (coords 4 + 1 + classes {self.options.classes}), "
-                         f"but {self._who()} gives {channels}: {self._channel_remedy(expected)}")
-
-    def _anchor_remedy(self):
-        count = len(self.options.anchors)
-        return f"set num={count // 2}" if count % 2 == 0 else "a number is missing or one too many"
-
     def _who(self):
         index = self.sources[0].index
         return "the picture" if index is None or index < 0 else f"layer {index}"
 
-    def _channel_remedy(self, filters):
+    def _remedy(self, channels):
+        """What to do so that the source gives so many channels."""
         source = self.sources[0]
-        if source.name != "convolutional" or source.section is None:
-            return f"put a [convolutional] with filters={filters} before it"
-        entry = source.section.entry("filters")
+        if source.name not in FEEDING or source.section is None:
+            return f"put a [convolutional] with filters={channels} before it"
+        key = FEEDING[source.name]
+        entry = source.section.entry(key)
         if entry is not None and entry.overridden:
-            return f"set convolutional[{source.section.number}].filters={filters} instead"
-        return f"set filters={filters} at line {entry.line if entry else source.section.line}"
+            return f"set {source.name}[{source.section.number}].{key}={channels} instead"
+        return f"set {key}={channels} at line {entry.line if entry else source.section.line}"
 
     def _checked(self, truth):
         """The truth as an array that cannot lead a kernel astray. Raises DataError, naming picture and row."""
@@ -144,7 +120,7 @@ class Detector(Layer):
     def _statistics(self):
         """Means over the objects of the batch for the progress line; None where there is no object (Darknet: nan)."""
         met = self.match[self.match[:, :, 0] >= 0]
-        objectness = self.out[..., 4::5 + self.options.classes]
+        objectness, _ = self.scores(self.out)
         result = dict.fromkeys(MEANS)
         if len(met):
             result = {"avg_iou": float(met[:, 1].mean()), "class_probability": float(met[:, 3].mean()),

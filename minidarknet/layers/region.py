@@ -1,8 +1,8 @@
 """[region]: the YOLOv2 head. kernels/region.py says what it computes (Darknet: src/region_layer.c)."""
 from dataclasses import dataclass
 
+from minidarknet.layers.anchored import Anchored
 from minidarknet.layers.base import LayerOptions, Misfit
-from minidarknet.layers.detector import Detector
 
 WARM_UP_IMAGES = 12800  # so many images long every anchor-cell is drawn to its anchor (Darknet: a constant)
 
@@ -40,7 +40,7 @@ class RegionOptions(LayerOptions):
             object.__setattr__(self, "anchors", (.5,) * (2 * self.num))
 
 
-class Region(Detector):
+class Region(Anchored):
     """out = activate(x); with a truth also the loss and its gradient. Boxes are made by `region_decode`.
 
     out: (b, h, w, num * (coords + 1 + classes)), channel = anchor * (coords + 1 + classes) + entry: logistic x, y;

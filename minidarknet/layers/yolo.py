@@ -3,8 +3,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minidarknet.layers.anchored import Anchored
 from minidarknet.layers.base import LayerOptions, Misfit
-from minidarknet.layers.detector import Detector
 
 IOU_LOSSES = ("mse", "iou", "giou", "diou", "ciou")     # by the kernels' number; kernels/_overlap.py has the formulas
 NMS_KINDS = ("default", "greedynms", "diounms")         # see detections.py
@@ -63,7 +63,7 @@ class YoloOptions(LayerOptions):
         return None
 
 
-class Yolo(Detector):
+class Yolo(Anchored):
     """out = activate(x); with a truth also the loss and its gradient. Boxes are made by `yolo_decode`.
 
     out: (b, h, w, len(mask) * (4 + 1 + classes)), channel = anchor * (5 + classes) + entry: x, y, the logistic drawn out

@@ -25,6 +25,16 @@ def _stair(g, x):
     return g.node("Add", half, g.node("Mul", odd, g.node("Sub", x, floor)))
 
 
+def _gated(gate):
+    """x times a gate between 0 and 1, `gate` (graph, x) -> the gate."""
+    return lambda g, x: g.node("Mul", x, gate(g, x))
+
+
+def _hard_mish(g, x):
+    """x * clip(x + 2, 0, 2) / 2; AlexeyAB's formula is the same in three pieces."""
+    return g.node("Mul", x, g.node("Mul", g.node("Clip", g.node("Add", x, 2.0), 0.0, 2.0), .5))
+
+
 WRITERS = {
     "linear": lambda g, x: x,
     "leaky": lambda g, x: g.node("LeakyRelu", x, alpha=.1),
@@ -40,4 +50,8 @@ WRITERS = {
     "stair": _stair,
     "hardtan": lambda g, x: g.node("Clip", x, -1.0, 1.0),
     "lhtan": _bent(0.0, 1.0, .001, 1.0, 0.0),
+    "mish": _gated(lambda g, x: g.node("Tanh", g.node("Softplus", x))),
+    "swish": _gated(lambda g, x: g.node("Sigmoid", x)),
+    "hard_mish": _hard_mish,
+    "relu6": lambda g, x: g.node("Clip", x, 0.0, 6.0),
 }

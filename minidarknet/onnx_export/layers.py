@@ -102,9 +102,9 @@ def upsample(graph, layer, x):
     return x if scale == 1 else graph.node("Mul", x, scale)
 
 
-def shortcut(graph, layer, x, source):
-    """Add, of what the two have in common, see kernels/shortcut.py, and the activation."""
-    (h, w, c), (h2, w2, c2), o = *(s.shape for s in layer.sources), layer.options
+def shortcut(graph, layer, x, source, *others):
+    """Add, of what the first two have in common, see kernels/shortcut.py, and the activation."""
+    (h, w, c), (h2, w2, c2), o = *(s.shape for s in layer.sources[:2]), layer.options
     step, sample = max(1, w2 // w), max(1, w // w2)
     rows, columns, channels = min(h, h2), min(w, w2), min(c, c2)    # how many meet
     if channels < c2:
@@ -125,8 +125,43 @@ def shortcut(graph, layer, x, source):
         factor = np.ones((c, h, w), np.float32)
         factor[:channels, :min(h, h2) * sample:sample, :min(w, w2) * sample:sample] = o.alpha
         x = graph.node("Mul", x, factor)
-    return activate(graph, o.activation, graph.node("Add", x, source))
+    x = graph.node("Add", x, source)
+    for other in others:
+        x = graph.node("Add", x, graph.node("Mul", other, o.beta))
+    return activate(graph, o.activation, x)
+
+
+def gated(graph, layer, gate, picture):
+    """Mul; a gate of one number for each channel or each pixel is stretched by ONNX's own rules."""
+    return activate(graph, layer.options.activation, graph.node("Mul", picture, gate))
+
+
+def local(graph, layer, x):
+    """For each place in the window, the pixels that it meets times their own weights: an Einsum."""
+    (oh, ow, _), o = layer.shape, layer.options
+    weight = layer.weight.transpose(2, 3, 5, 4, 0, 1)   # (k, k, f, c, oh, ow)
+    if o.pad:
+        x = graph.node("Pad", x, np.array([0, 0, o.pad, o.pad] * 2, np.int64))
+    total = np.ascontiguousarray(layer.bias.transpose(2, 0, 1))
+    for ky in range(o.size):
+        for kx in range(o.size):
+            seen = graph.cut(x, 2, ky, ky + (oh - 1) * o.stride + 1, o.stride)
+            seen = graph.cut(seen, 3, kx, kx + (ow - 1) * o.stride + 1, o.stride)
+            part = graph.node("Einsum", seen, np.ascontiguousarray(weight[ky, kx]), equation="bchw,fchw->bfhw")
+            total = graph.node("Add", part, total)
+    return activate(graph, o.activation, total)
+
+
+def normalization(graph, layer, x):
+    """The sums of squares as a 1x1 Conv with weights of alpha and 0, see kernels/normalization.py."""
+    o, c = layer.options, layer.shape[2]
+    k, j = np.indices((c, c))
+    weight = ((j >= k - (o.size - 1) // 2) & (j <= k + o.size // 2)).astype(np.float32) - (j == o.size // 2)
+    norm = graph.node("Conv", graph.node("Mul", x, x), (o.alpha * weight).astype(np.float32)[:, :, None, None],
+                      np.full(c, o.kappa, np.float32), kernel_shape=[1, 1])
+    return graph.node("Mul", x, graph.node("Pow", norm, -o.beta))
 
 
 WRITERS = {write.__name__: write for write in (activation, avgpool, batchnorm, connected, convolutional, crop, dropout,
-                                               maxpool, reorg, route, shortcut, softmax, upsample)}
+                                               local, maxpool, normalization, reorg, route, shortcut, softmax, upsample)}
+WRITERS |= {"scale_channels": gated, "sam": gated}
