@@ -25,6 +25,9 @@ def largest_difference(cfg, weights, golden, backend, strict):
     return abs((out if out.ndim == 1 else out.transpose(2, 0, 1)).ravel() - y.ravel()).max()
 
 
+LATER = {"mish", "swish", "hard_mish", "relu6"}   # Darknet of 2018 knew none of them: see test_opencv.py
+
+
 def test_there_is_something_to_compare_with():
     """Every layer that Darknet's CPU build runs, with every activation: it neither survives [batchnorm] nor has a [cost]."""
     cfgs = [parser.read(GOLDEN / f"{name}.cfg") for name in SMALL]
@@ -32,7 +35,7 @@ def test_there_is_something_to_compare_with():
     assert {section.name for cfg in cfgs for section in cfg.layers} >= {
         "activation", "avgpool", "connected", "convolutional", "crop", "dropout", "maxpool", "region", "reorg", "route",
         "shortcut", "softmax", "upsample", "yolo"}
-    assert {section.get("activation") for cfg in cfgs for section in cfg.layers} >= set(ACTIVATIONS)
+    assert {section.get("activation") for cfg in cfgs for section in cfg.layers} >= set(ACTIVATIONS) - LATER
     assert not SHARED.exists() or len(TRAINED) == 11
 
 

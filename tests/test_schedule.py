@@ -1,6 +1,4 @@
 """Short schedules and memorising."""
-from types import SimpleNamespace
-
 import pytest
 
 from minidarknet import parser, schedule
@@ -9,7 +7,6 @@ from minidarknet.optimizer import learning_rate
 
 BIG = NetOptions(width=416, height=416, channels=3, batch=64, subdivisions=8, max_batches=500200, burn_in=1000,
                  policy="steps", steps=(400000,), scales=(.1,), learning_rate=.001)
-REGION = SimpleNamespace(name="region", multiscale=True)
 
 
 def applied(changes):
@@ -21,7 +18,7 @@ def applied(changes):
 
 @pytest.mark.parametrize("seconds", [.01, .1, .5, 2, 30])
 def test_the_short_schedule_fits_into_its_minutes(seconds):
-    options = applied(schedule.short(BIG, seconds, REGION))
+    options = applied(schedule.short(BIG, seconds))
     shrunk = options.width * options.height / (BIG.width * BIG.height)
     assert options.max_batches * options.subdivisions * seconds * shrunk <= max(schedule.SHORT_MINUTES * 60, 10 * seconds)
     assert (options.width, options.height) == (224, 224)
@@ -32,17 +29,11 @@ def test_the_short_schedule_fits_into_its_minutes(seconds):
 
 
 def test_a_schedule_that_fits_is_left_alone():
-    assert schedule.short(NetOptions(width=8, height=8, channels=3, batch=8, max_batches=100), .1, REGION) == {}
-
-
-def test_only_a_head_of_many_sizes_is_held_to_one():
-    assert schedule.short(BIG, 1, REGION)["region.random"] == 0
-    assert schedule.short(BIG, 1, SimpleNamespace(name="yolo", multiscale=True))["yolo.random"] == 0
-    assert "detection.random" not in schedule.short(BIG, 1, SimpleNamespace(name="detection", multiscale=False))
+    assert schedule.short(NetOptions(width=8, height=8, channels=3, batch=8, max_batches=100), .1) == {}
 
 
 def test_an_endless_schedule_is_shortened():
-    assert schedule.short(NetOptions(width=8, height=8, channels=3, batch=8), .1, REGION)["net.max_batches"] > 0
+    assert schedule.short(NetOptions(width=8, height=8, channels=3, batch=8), .1)["net.max_batches"] > 0
 
 
 def test_overfit_is_constant_and_small():
