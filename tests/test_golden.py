@@ -24,7 +24,7 @@ def largest_difference(cfg, weights, golden, backend, strict):
 
 
 def test_there_is_something_to_compare_with():
-    assert SMALL == ["classifier", "connected", "passthrough", "residual", "twoheads"]
+    assert SMALL == ["classifier", "connected", "local", "passthrough", "residual", "twoheads"]
     assert not SHARED.exists() or len(TRAINED) == 11
 
 
