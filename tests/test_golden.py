@@ -33,8 +33,8 @@ def test_there_is_something_to_compare_with():
     cfgs = [parser.read(GOLDEN / f"{name}.cfg") for name in SMALL]
     assert len(cfgs) == len(list(GOLDEN.glob("*.cfg"))) == len(list(GOLDEN.glob("*.weights")))
     assert {section.name for cfg in cfgs for section in cfg.layers} >= {
-        "activation", "avgpool", "connected", "convolutional", "crop", "dropout", "maxpool", "region", "reorg", "route",
-        "shortcut", "softmax", "upsample", "yolo"}
+        "activation", "avgpool", "connected", "convolutional", "crop", "detection", "dropout", "local", "maxpool",
+        "normalization", "region", "reorg", "route", "shortcut", "softmax", "upsample", "yolo"}
     assert {section.get("activation") for cfg in cfgs for section in cfg.layers} >= set(ACTIVATIONS) - LATER
     assert not SHARED.exists() or len(TRAINED) == 11
 
