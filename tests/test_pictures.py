@@ -175,7 +175,6 @@ def test_undo_takes_every_placed_pixel_back(picture, mode):
     assert geometry.undo(np.empty((0, 4), np.float32)).shape == (0, 4)
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="needs the pictures and values that lie beside the project")
 @pytest.mark.parametrize("mode", ["letterbox", "stretch"])
 @pytest.mark.parametrize("size", [(37, 24), (24, 37), (50, 50), (1, 300)])
 def test_apply_then_undo_gives_the_box_back(size, mode, rng):
@@ -188,6 +187,7 @@ def test_apply_then_undo_gives_the_box_back(size, mode, rng):
     np.testing.assert_allclose(whole[2:] * (66, 41), geometry.placed)
 
 
+@pytest.mark.skipif(not SHARED.exists(), reason="needs the pictures and values that lie beside the project")
 def test_letterbox_of_real_photographs_equals_the_real_darknets():
     seen = 0
     for file in sorted((SHARED / "data/reference/golden").glob("*.npz")):
