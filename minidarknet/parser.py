@@ -7,6 +7,7 @@
 The grammar is Darknet's (src/parser.c, src/utils.c, src/option_list.c): spaces mean nothing anywhere, # and ; begin
 comment lines, of two equal keys the first holds. Carriage returns are dropped as well, as AlexeyAB's Darknet does.
 """
+import codecs
 import dataclasses
 import re
 
@@ -27,7 +28,7 @@ from minidarknet.netoptions import keep_mini_batch
 from minidarknet.options import convert, typed
 from minidarknet.paths import resolve
 
-__all__ = ["Cfg", "Entry", "Section", "classes_of", "detects", "error", "override", "parse", "place", "read",
+__all__ = ["Cfg", "Entry", "Section", "classes_of", "decoded", "detects", "error", "override", "parse", "place", "read",
            "render", "require_supported", "settings", "typed", "with_classes"]
 
 SETTING = re.compile(r"(\w+)(?:\[(-?\d+)\])?\.(\w+)", re.ASCII)
@@ -52,19 +53,26 @@ def read(path):
         raise CfgError(f"{path}: cannot be read: {problem.strerror}") from None
     if len(data) > LARGEST:
         raise CfgError(f"{path}: has more than {LARGEST:,} bytes; expected a cfg file (were CFG and WEIGHTS swapped?)")
-    for encoding in _encodings(data):
+    text, encoding = decoded(data)
+    if encoding is None:
+        raise CfgError(f"{path}: this is not text; expected a cfg file (were CFG and WEIGHTS swapped?)")
+    return parse(text, str(file))
+
+
+def decoded(data):
+    """(text, encoding) of the bytes of a cfg; ("", None) where they are no text.
+
+    UTF-8, and UTF-16 with its mark; else Latin-1, for keys and values are ASCII and comments may be of another age.
+    """
+    utf16, marked = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), data.startswith(codecs.BOM_UTF8)
+    for encoding in ("utf-16",) if utf16 else ("utf-8-sig" if marked else "utf-8", "latin-1"):
         try:
             text = data.decode(encoding)
         except UnicodeDecodeError:
             continue
         if "\0" not in text:
-            return parse(text, str(file))
-    raise CfgError(f"{path}: this is not text; expected a cfg file (were CFG and WEIGHTS swapped?)")
-
-
-def _encodings(data):
-    """The encodings to try on the bytes of a cfg. Keys and values are ASCII; comments may be of another age."""
-    return ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "latin-1")
+            return text, encoding
+    return "", None
 
 
 def parse(text, path="<string>"):

@@ -14,6 +14,18 @@ class Anchored(Detector):
     the classes.
     """
 
+    unit = ""   # what the anchors of the cfg are measured in
+
+    @property
+    def own_anchors(self):
+        """Which of the cfg's anchors are this head's (list of int)."""
+        return list(range(self.options.num))
+
+    @property
+    def extent(self):
+        """(width, height) of the network's input in the unit of the anchors."""
+        raise NotImplementedError
+
     @property
     def multiscale(self):
         """Whether training is to change the network's size now and then."""

@@ -44,6 +44,11 @@ class Detector(Layer):
         """boxes, target and weight -> grad (of the source's shape), loss and cost (b,), all written."""
         raise NotImplementedError
 
+    @property
+    def ignore_thresh(self):
+        """IoU with some truth above which a box that answers for none is not told "no object here"."""
+        return self.options.ignore_thresh
+
     def boxes(self, out):
         """What `out` (b, *shape), activated, says: (boxes, objectness, probability), by row, column and box of the cell.
 
@@ -62,7 +67,8 @@ class Detector(Layer):
     def _train(self, run, truth):
         b, n = len(truth), self.per_cell
         boxes = self.buffer("boxes", (b, *self.grid, n * 4)).reshape(b, *self.grid, n, 4)
-        target, weight = (self.buffer(name, (b, *self.shape)) for name in ("target", "weight"))
+        # Kept until the next pass, for whoever wants to know why the loss is what it is (explain.py).
+        target, weight = self.target, self.weight = [self.buffer(name, (b, *self.shape)) for name in ("target", "weight")]
         self.gradient = self.buffer("gradient", self.sources[0].out.shape)
         self.match = np.empty((b, truth.shape[1], 4))
         loss, cost = np.empty(b), np.empty(b)

@@ -73,6 +73,7 @@ class Yolo(Anchored):
     name = "yolo"
     Options = YoloOptions
     darknet_truths = 90
+    unit = "pixels"
 
     def out_shape(self, *shapes):
         o = self.options
@@ -99,12 +100,22 @@ class Yolo(Anchored):
         o = self.options
         return o.scale_x_y != 1 or bool(o.new_coords) or o.iou_loss != "mse"
 
+    @property
+    def own_anchors(self):
+        """Which of the cfg's anchors are this head's (list of int)."""
+        return list(self.options.mask)
+
+    @property
+    def extent(self):
+        """(width, height) of the network's input in the unit of the anchors: how many pixels."""
+        return self.network_shape[1::-1]
+
     def head(self, strict=False):
         """The section as the kernels want it: kernels.YoloHead. strict: gradients of an overlap as Darknet takes them."""
-        o, (h, w) = self.options, self.network_shape[:2]
+        o = self.options
         return self.ops.YoloHead(
-            self.anchors, np.array(o.mask), np.array((w, h)), o.classes, o.scale_x_y, bool(o.new_coords), o.ignore_thresh,
-            o.truth_thresh, o.iou_thresh, IOU_LOSSES.index(o.iou_loss), o.iou_normalizer, o.obj_normalizer,
+            self.anchors, np.array(o.mask), np.array(self.extent), o.classes, o.scale_x_y, bool(o.new_coords),
+            o.ignore_thresh, o.truth_thresh, o.iou_thresh, IOU_LOSSES.index(o.iou_loss), o.iou_normalizer, o.obj_normalizer,
             o.label_smooth_eps, bool(o.objectness_smooth), o.max_delta or np.inf, bool(strict))
 
     def activate(self, x, out):

@@ -4,10 +4,10 @@ small networks.
     apt-get install darknet        # Debian's package: the original of 2018, its build for CPUs
     python tests/golden/make_training_v1.py [NAME ...]
 
-For every NAME.cfg of training_v1/ a NAME.npz: x (n, c, h, w) uint8 pictures, divided by 255; truth (n, t, 5) boxes or (n, t) numbers;
-initial: what the .weights file holds after its header, flat float32; and for subdivisions 1 and 2 each cost_1, cost_2, ten
-costs per picture as Darknet prints them, and final_1, final_2, like `initial`, after the tenth update. Update u is made
-from the first half of the pictures if u is even, else from the second; a half is one batch.
+For every NAME.cfg of training_v1/ a NAME.npz: x (n, c, h, w) uint8 pictures, divided by 255; truth (n, t, 5) boxes or
+(n, t) numbers; initial: what the .weights file holds after its header, flat float32; and for subdivisions 1 and 2 each
+cost_1, cost_2, ten costs per picture as Darknet prints them, and final_1, final_2, like `initial`, after the tenth
+update. Update u is made from the first half of the pictures if u is even, else from the second; a half is one batch.
 """
 import ctypes
 import sys
