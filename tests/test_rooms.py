@@ -14,12 +14,12 @@ WIDEST = 125    # characters
 
 ROOMS = [
     {"kernels", "engine", "parser", "grammar", "options", "netoptions", "paths", "names", "files", "errors",
-     "activations", "cores", "__init__"},                                                   # 0 ground
+     "activations", "cores", "wordtree", "wordtree_text", "wordnet", "__init__"},           # 0 ground
     {"layers"},                                                                             # 1 layers
     {"network", "fuse", "weights", "weights_misfit", "optimizer"},                                  # 2 machine
-    {"data", "detections", "metrics", "viz"},                                               # 3 workshop
-    {"cli", "train", "trainer", "schedule", "runs", "evaluate", "detect", "info", "check", "show", "bench", "machine",
-     "warmup", "compiling", "__main__"},                                                    # 4 commands
+    {"data", "detections", "metrics", "tree_accuracy", "viz", "viz_wordtree"},              # 3 workshop
+    {"cli", "train", "trainer", "schedule", "runs", "evaluate", "detect", "hierarchy", "info", "check", "show", "bench",
+     "machine", "warmup", "compiling", "__main__"},                                         # 4 commands
 ]
 EXCEPTION = ("network", {"data", "detections"})  # Network.detect, a convenience, imports upstairs inside the method
 
