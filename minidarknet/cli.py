@@ -18,6 +18,7 @@ COMMANDS = {  # name -> (module, what it does)
     "detect": ("detect", "find objects in pictures (or name the picture, for a classifier)"),
     "evaluate": ("evaluate", "score weights on a data set: AP per class and mAP"),
     "info": ("info", "print the table of a network's layers"),
+    "hierarchy": ("hierarchy", "draw a tree of labels, or build one from WordNet"),
     "check": ("check", "look for mistakes in a data set"),
     "bench": ("bench", "measure a network on this machine, layer by layer"),
     "cfg": ("show", "print a bundled cfg, to be edited"),
