@@ -21,6 +21,8 @@ FACTS = {
     "darknet53": (78, 41645640, 18.57, 256),
     "darknet53_448": (78, 41645640, 56.87, 448),
     "vgg-16": (25, 138357544, 30.94, 256),
+    "yolo9000": (25, 48807501, 49.06, 544),
+    "darknet9000": (27, 29485226, 25.71, 448),
     "yolov3": (107, 62001757, 140.69, 608),
     "yolov3-voc": (107, 61678657, 65.43, 416),
     "yolov3-spp": (114, 63052381, 141.45, 608),
@@ -84,8 +86,10 @@ def test_every_bundled_cfg_builds_without_a_warning(name, capsys):
 def test_training_values(name):
     cfg = parser.read(f"cfg/{name}.cfg")
     o = parser.typed(cfg, cfg.net, NetOptions)
-    subdivisions = 16 if name in ("yolov3", "yolov3-voc", "yolov3-spp") else 8
-    assert (o.batch, o.subdivisions, o.momentum, o.decay) == (64, subdivisions, .9, .0005)
+    batch, subdivisions = 64, 16 if name in ("yolov3", "yolov3-voc", "yolov3-spp") else 8
+    if name == "darknet9000":
+        batch, subdivisions = 128, 4
+    assert (o.batch, o.subdivisions, o.momentum, o.decay) == (batch, subdivisions, .9, .0005)
 
 
 @pytest.mark.parametrize("name, values", [
@@ -131,6 +135,15 @@ def test_heads_of_yolov3(name, masks, grids):
     o = net.head.options
     assert (o.anchors[:2], o.anchors[-2:]) == (((10, 14), (344, 319)) if "tiny" in name else ((10, 13), (373, 326)))
     assert (o.ignore_thresh, o.truth_thresh, o.random, o.jitter) == (.5 if "voc" in name else .7, 1, 1, .3)
+
+
+def test_the_tree_of_words():
+    net = Network.from_cfg("cfg/yolo9000.cfg", initialise=False)
+    o = net.head.options
+    assert (o.tree, o.map, o.classes, o.num, o.jitter, o.rescore) == ("data/9k.tree", "data/coco9k.map", 9418, 3, .2, 1)
+    assert o.anchors == (.77871, 1.14074, 3.00525, 4.31277, 9.22725, 9.61974) and net.layers[23].options.filters == 28269
+    *_, softmax, cost = Network.from_cfg("cfg/darknet9000.cfg", initialise=False).layers
+    assert softmax.options.tree == "data/9k.tree" and cost.options.type == "masked" and softmax.shape == (1, 1, 9418)
 
 
 def test_yolov2_joins_fine_and_coarse_features():

@@ -147,6 +147,12 @@ class Layer:
         """(h, w, c) of each source -> own (h, w, c). Raises Misfit."""
         return shapes[0]
 
+    def open_files(self, find):
+        """Read the files that the options name. Called once before the first pass, not where a network is only looked at.
+
+        find: function, key of an option -> Path of the file it names; raises CfgError. Raises Misfit, DataError.
+        """
+
     def build(self):
         """Make the arrays of parameters. Called once, shapes being known; costs no time before they are filled."""
 
