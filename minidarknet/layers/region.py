@@ -53,7 +53,8 @@ class Region(Detector):
     """out = activate(x); with a truth also the loss and its gradient. Boxes are made by `region_decode`.
 
     out: (b, h, w, num * (coords + 1 + classes)), channel = anchor * (coords + 1 + classes) + entry: logistic x, y;
-    raw w, h; logistic objectness; class probabilities. truth: (b, t, 5) rows x y w h class, any number of them.
+    raw w, h; logistic objectness; class probabilities, with a tree P(node | parent). truth: (b, t, 5) rows
+    x y w h class, any number of them; x = y = w = h = 999999 marks a class without a box.
     """
 
     name = "region"
