@@ -22,6 +22,7 @@ COMMANDS = {  # name -> (module, what it does)
     "info": ("info", "print the table of a network's layers"),
     "weights": ("weights_tool", "say what is in a .weights file, and which cfgs it fits"),
     "convert": ("convert", "write weights for another program or another training: .weights, .npz, .onnx"),
+    "hierarchy": ("hierarchy", "draw a tree of labels, or build one from WordNet"),
     "check": ("check", "look for mistakes in a data set"),
     "crops": ("crops", "cut the objects of a data set out, for a classifier"),
     "bench": ("bench", "measure a network on this machine, layer by layer"),

@@ -13,6 +13,7 @@ from minidarknet.errors import DataError, UsageError
 from minidarknet.files import replacing
 from minidarknet.names import read_names
 from minidarknet.paths import resolve
+from minidarknet.tree_accuracy import leaves_only
 from minidarknet.weights import parse_argument
 
 TOP = 5     # classes named for a classifier
@@ -34,6 +35,8 @@ def arguments():
     p.add_argument("--thresh", type=cli.fraction, default=.25, help="least confidence of a detection (default: .25)")
     p.add_argument("--nms", type=cli.fraction, default=.45, help="IoU above which the lesser of two boxes of a "
                                                                    "class is dropped (default: .45)")
+    p.add_argument("--hier", type=cli.fraction, default=.5, help="networks with a label tree: least probability of the "
+                                                                 "class that is named (default: .5)")
     p.add_argument("--out", metavar="DIR", help="where to write (default: runs/detect/NAME, NAME-2, ...)")
     p.add_argument("--json", type=cli.output, metavar="FILE", help="write the detections there too")
     p.add_argument("--picture", type=cli.output, metavar="FILE", help="write the annotated picture there too, of several "
@@ -224,7 +227,7 @@ def unique(stem, used):
 
 def detect(net, path, folder, stem, args):
     """Detect in one picture and write its files: (line for the screen, dict for JSON)."""
-    detections = net.detect(path, args.thresh, args.nms)
+    detections = net.detect(path, args.thresh, args.nms, hier=args.hier)
     from minidarknet.viz import save_picture
     drawn = detections.draw()
     kind, suffix = ("PNG", ".png") if max(drawn.size) > LARGEST_JPEG else ("JPEG", ".jpg")
@@ -255,10 +258,15 @@ def classify(net, path, folder, stem, args):
 
 
 def top(net, picture, k):
-    """The k best classes of a picture (h, w, 3) uint8, best first: list of dicts with class, class_id, confidence."""
+    """The k best classes of a picture (h, w, 3) uint8, best first: list of dicts with class, class_id, confidence.
+
+    Of a network with a label tree only the leaves compete, as in Darknet.
+    """
     from minidarknet.data import pictures
     x, _ = pictures.fit(picture, net.input.shape[:2], net.resize_mode)
     probability = net.predict(x[None])[0]
+    if net.tree is not None:
+        probability = leaves_only(net.tree, probability)
     best = top_k(probability[None], k)[0]
     names = net.names or [str(i) for i in range(net.classes)]
     return [{"class": names[i], "class_id": int(i), "confidence": float(probability[i])} for i in best]

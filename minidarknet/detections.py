@@ -60,7 +60,7 @@ def nms(boxes, scores, threshold, penalty=0.0):
     boxes = np.asarray(boxes).reshape(-1, 4)[used]
     overlaps = np.concatenate([_suppresses(rows, boxes, threshold, penalty)
                                for rows in np.array_split(boxes, len(boxes) // 256 + 1)])
-    for k in range(columns.shape[1]):
+    for k in np.flatnonzero((columns > 0).any(axis=0)):
         score = columns[used, k]
         dropped = ~(score > 0)
         for i in np.argsort(-score, kind="stable"):

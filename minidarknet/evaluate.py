@@ -131,7 +131,7 @@ def detections(net, data, thresh=THRESH, nms=NMS, quiet=False, problems=None, re
     """
     found = {}
     for view, out in _predicted(net, data, quiet, problems, reader):
-        for *boxes, example, geometry in zip(*net.boxes(out), view.examples, view.geometry):
+        for *boxes, example, geometry in zip(*boxes_of(net, out, data), view.examples, view.geometry):
             found[example.id] = select(*boxes, thresh, nms, geometry, data.names, penalty=net.head.nms_penalty)
     return found
 
@@ -159,6 +159,21 @@ def _predicted(net, data, quiet, problems, reader):
             bar.update(len(view.examples))
 
 
+def boxes_of(net, out, data):
+    """What `out`, as net.predict gives it, says, as Network.boxes, its classes being those of the Dataset `data`.
+
+    A label tree gives every node its absolute probability; region.map says which nodes the classes of `data` are.
+    """
+    boxes, objectness, probability = net.boxes(out)
+    return boxes, objectness, probability[..., net.head.map] if mapped(net, data) else probability
+
+
+def mapped(net, data):
+    """Whether the network's region.map tells a node for each class of the Dataset `data`. Raises CfgError, DataError."""
+    nodes = getattr(net.head, "map", None)
+    return nodes is not None and len(nodes) == len(data.names)
+
+
 def score(net, data, reader=None):
     """Score `net` on a Dataset in the standard way (confidence > .005, NMS .45): metrics.Evaluation.
 
@@ -171,8 +186,11 @@ def in_classes_of(net, data):
     """The Dataset with class ids and names as the network numbers its classes.
 
     Names decide where the network has any, else the order. Classes that the network does not know stay, behind its
-    own: nothing will be found of them. Raises DataError where the two have nothing in common.
+    own: nothing will be found of them. A region.map of as many entries as the data has classes comes before the names.
+    Raises DataError where the two have nothing in common.
     """
+    if mapped(net, data):
+        return data
     if not net.names:
         if len(data.names) != net.classes:
             raise DataError(f"the network tells {net.classes} classes apart, {data.name} has {len(data.names)}: "

@@ -28,3 +28,11 @@ def names_beside(classes, *files):
         if len(fitting) == 1:
             return fitting[0]
     return ()
+
+
+def names_of(tree):
+    """The names of a WordTree's nodes: of the .names file beside its own, else those in it; () for None."""
+    if tree is None:
+        return ()
+    beside = names_beside(len(tree), tree.path)
+    return beside if len(beside) == len(tree) else tree.names

@@ -1,30 +1,15 @@
 """A network: the layers of a cfg in their order, and the two loops that run them forward and backward."""
 import sys
-from importlib import import_module
+from functools import partial
 
 import numpy as np
 
 from minidarknet import fuse, limits, parser
 from minidarknet import weights as weights_file
 from minidarknet.layers import LAYERS, Input, Misfit, Run
-from minidarknet.names import names_beside
+from minidarknet.names import names_beside, names_of
 from minidarknet.netoptions import NetOptions
-
-BACKENDS = ("engine", "kernels")
-
-
-class Ops:
-    """The package `kernels` or `engine`, imported when its first function is called: reading a cfg needs no Numba."""
-
-    def __init__(self, backend):
-        if backend not in BACKENDS:
-            raise ValueError(f"backend {backend!r} is unknown: use one of {', '.join(BACKENDS)}")
-        self._package = f"minidarknet.{backend}"
-
-    def __getattr__(self, name):
-        value = getattr(import_module(self._package), name)
-        setattr(self, name, value)
-        return value
+from minidarknet.ops import Ops
 
 
 class Network:
@@ -69,7 +54,7 @@ class Network:
             layer.initialise(np.random.default_rng((seed, layer.index)))
         self.batch, self.seen, self.names, self.resize_mode = batch, 0, (), self._own_resize_mode()
         self.run, self.loss, self.darknet_cost, self.statistics = Run(), 0.0, 0.0, {}
-        self._allocated, self._spent = None, False
+        self._allocated, self._spent, self._opened = None, False, False
 
     @classmethod
     def from_cfg(cls, path, weights=None, batch=1, backend="engine", strict_darknet_cpu=False, overrides={},
@@ -86,9 +71,11 @@ class Network:
         net = cls(cfg, batch, backend, strict_darknet_cpu, dtype, seed, initialise and not whole, fused)
         for line in cfg.warnings:
             print(line, file=sys.stderr)
+        if initialise:
+            net.open_files()
         if file is not None:
             weights_file.load(net, file, layers)
-        net.names = names_beside(net.classes, file, cfg.path)
+        net.names = names_beside(net.classes, file, cfg.path) or names_of(net.tree)
         return net
 
     @classmethod
@@ -117,6 +104,11 @@ class Network:
         return self.head.detects
 
     @property
+    def tree(self):
+        """The WordTree of which the head's classes are the nodes, None where they have none or it was not opened yet."""
+        return self.head.tree if getattr(self.head.options, "tree", "") else None
+
+    @property
     def stride(self):
         """Pixels of the input that a cell of the head is wide, of several heads the coarsest."""
         return self.input.shape[1] // min(head.grid[1] for head in self.heads)
@@ -125,6 +117,15 @@ class Network:
     def params(self):
         """[Param] of all layers that are not frozen by stopbackward, in order."""
         return [param for layer in self.layers if not layer.frozen or self.strict for param in layer.params]
+
+    def open_files(self):
+        """Read the files that the cfg names, such as label trees; the first pass would do it. Raises CfgError, DataError."""
+        for layer in () if self._opened else self.layers:
+            try:
+                layer.open_files(partial(parser.find_file, self.cfg, layer.section))
+            except Misfit as misfit:
+                raise parser.error(self.cfg, layer.section, str(misfit), misfit.key) from None
+        self._opened = True
 
     def resize(self, size):
         """Change the input to `size` = (width, height) pixels; weights stay. Raises CfgError where a layer cannot."""
@@ -150,7 +151,7 @@ class Network:
         """What `predict` gave -> (boxes, objectness, probability) of all heads, one behind the other.
 
         boxes: (b, n, 4) centre form (x, y, w, h) in fractions of the network's input. objectness: (b, n). probability:
-        (b, n, classes). Within a head by row, column and anchor.
+        (b, n, classes), with a tree the absolute ones. Within a head by row, column and anchor.
         """
         outs = out if isinstance(out, tuple) else (out,)
         found = [head.boxes(one) for head, one in zip(self.heads, outs, strict=True)]
@@ -202,11 +203,13 @@ class Network:
             if step.active:
                 step.backward(self.run)
 
-    def detect(self, image, thresh=.25, nms=.45, resize=None):
+    def detect(self, image, thresh=.25, nms=.45, resize=None, hier=.5):
         """Find objects: image (path, PIL picture, or (h, w, 3) uint8 RGB array) -> Detections in its pixels.
 
         thresh: least objectness * class probability. nms: IoU above which the lesser box of a class is dropped.
-        resize: "letterbox" or "stretch"; default `resize_mode`. Raises UsageError for a classifier, DataError.
+        resize: "letterbox" or "stretch"; default `resize_mode`. hier: with a tree, the least probability of a class on
+        the way down (WordTree.predict); the confidence is then the objectness. Raises UsageError for a classifier,
+        DataError.
         """
         from minidarknet.data import pictures  # the one import upstairs: a convenience
         from minidarknet.detections import select
@@ -217,6 +220,8 @@ class Network:
         x, geometry = pictures.fit(picture, self.input.shape[:2], resize or self.resize_mode)
         boxes, objectness, probability = self.boxes(self.predict(x[None]))
         names = self.names or tuple(str(i) for i in range(self.classes))
+        if self.tree is not None:
+            probability = self.tree.decide(probability, hier)
         return select(boxes[0], objectness[0], probability[0], thresh, nms, geometry, names, picture, self.head.nms_penalty)
 
     def _append(self, section):
@@ -298,6 +303,7 @@ class Network:
         if self._allocated in ((batch, True), (batch, train)):
             return
         limits.check_batch(self, batch, train)
+        self.open_files()
         for step in (self.input, *self.steps):
             step.resize(batch, train)
         self._allocated = (batch, train)

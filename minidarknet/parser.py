@@ -26,10 +26,10 @@ from minidarknet.grammar import (
 )
 from minidarknet.netoptions import keep_mini_batch
 from minidarknet.options import convert, typed
-from minidarknet.paths import resolve
+from minidarknet.paths import find, resolve
 
-__all__ = ["Cfg", "Entry", "Section", "classes_of", "decoded", "detects", "error", "override", "parse", "place", "read",
-           "render", "require_supported", "settings", "typed", "with_classes"]
+__all__ = ["Cfg", "Entry", "Section", "classes_of", "decoded", "detects", "error", "find_file", "override", "parse", "place",
+           "read", "render", "require_supported", "settings", "typed", "with_classes"]
 
 SETTING = re.compile(r"(\w+)(?:\[(-?\d+)\])?\.(\w+)", re.ASCII)
 VALUE_IN_LINE = re.compile(r"(\s*[^=]*=\s*)([^#]*?)(\s*(?:#.*)?)")
@@ -240,6 +240,19 @@ def render(cfg):
             elif entry.overridden:
                 added.setdefault(end, []).append(f"{entry.key}={entry.value}")
     return "\n".join(text for number, line in enumerate(lines, 1) for text in (line, *added.get(number, ())))
+
+
+def find_file(cfg, section, key):
+    """The file (Path) that the option `key` of a section names; see paths.find. Raises CfgError."""
+    entry = section.entry(key)
+    try:
+        return find(entry.value, None if entry.overridden else cfg.path)
+    except CfgError as problem:
+        hint = f"give one with --set {section.name}.{key}=FILE"
+        if key == "tree":
+            hint = ("Darknet's own trees come with Debian's package darknet, `minidarknet hierarchy --build` makes one from "
+                    f"WordNet; then {hint}")
+        raise error(cfg, section, f"{key}={problem}; {hint}", key) from None
 
 
 def count(cfg, section, key, default):

@@ -6,7 +6,8 @@ from minidarknet.errors import CfgError
 from minidarknet.grammar import did_you_mean
 
 BUNDLED = Path(__file__).parent / "cfg"
-SUFFIXES = (".cfg", ".names", ".data", ".tree")
+SUFFIXES = (".cfg", ".names", ".data", ".tree", ".map")
+DARKNET = Path("/usr/share/darknet")  # where Debian's package keeps the original's files
 
 
 def bundled():
@@ -36,6 +37,25 @@ def resolve(name):
     same_kind = [file for file in known if PurePath(file).suffix == PurePath(wanted).suffix]
     raise CfgError(f"{name}: no such file, nor is it bundled{did_you_mean(wanted, same_kind, 'cfg/')} "
                    f"Bundled: {', '.join('cfg/' + file for file in same_kind)}")
+
+
+def find(name, cfg=None):
+    """The file (Path) that an option of a cfg means by `name`, such as data/9k.tree: the first of these that exists.
+
+        beside the cfg, or beside its folder (Darknet's layout: cfg/, data/);  in the working folder;
+        in /usr/share/darknet, where Debian's package darknet keeps the original's files;  among the bundled ones.
+
+    cfg: the cfg's path, None where the user gave `name` by hand. Raises CfgError, which says where it was looked for.
+    """
+    given = Path(name).expanduser()
+    beside = [] if cfg is None else [Path(cfg).parent, Path(cfg).parent.parent]
+    for folder in (*beside, Path(), DARKNET, DARKNET / "data"):
+        if (folder / given).is_file():
+            return folder / given
+    if given.name in bundled() and given.parent.parts in ((), ("cfg",)):
+        return BUNDLED / given.name
+    looked = " and ".join(dict.fromkeys(str(folder) for folder in (*beside, Path.cwd(), DARKNET)))
+    raise CfgError(f"{name}: there is no such file in {looked}")
 
 
 def cache_folder():

@@ -56,13 +56,18 @@ def main(argv=None):
 
 
 def detectors():
-    """The bundled detectors' cfgs (list of str); of those with the same row of layers only the smallest."""
+    """The bundled detectors' cfgs (list of str); of those with the same row of layers only the smallest.
+
+    Those with a label tree run the same kernels as the others, and the tree may not be there: they are left out.
+    """
     from minidarknet import parser
     cheapest = {}
     for name in paths.bundled():
         if name.endswith(".cfg"):
             cfg = parser.read(f"cfg/{name}")
             row = tuple(section.name for section in cfg.layers)
+            if cfg.layers[-1].get("tree"):
+                continue
             cheapest.setdefault(row, []).append((int(cfg.net.get("width")), f"cfg/{name}"))
     return [min(same)[1] for row, same in cheapest.items() if row[-1] in parser.DETECTORS]
 

@@ -35,8 +35,13 @@ def iou(a, b):
     return overlap / (a[2] * a[3] + b[2] * b[3] - overlap)
 
 
-def activate(x, softmax):
-    """Raw (b, n, entries, h, w) with coords 4 -> activated, a new array."""
+def siblings(parent, node):
+    """All children of the node's parent, itself among them. parent: that of every node, -1 for the roots."""
+    return [k for k in range(len(parent)) if parent[k] == parent[node]]
+
+
+def activate(x, softmax, parent=None):
+    """Raw (b, n, entries, h, w) with coords 4 -> activated, a new array. parent: as in siblings, None without a tree."""
     out = x.copy()
     b, n, _, h, w = x.shape
     for image, a, oy, ox in np.ndindex(b, n, h, w):
@@ -45,7 +50,9 @@ def activate(x, softmax):
         scores = x[image, a, 5:, oy, ox]
         if softmax:
             powers = [math.exp(z) for z in scores]
-            out[image, a, 5:, oy, ox] = [p / sum(powers) for p in powers]
+            for k in range(len(powers)):
+                group = siblings(parent, k) if parent else range(len(powers))
+                out[image, a, 5 + k, oy, ox] = powers[k] / sum(powers[j] for j in group)
         else:
             out[image, a, 5:, oy, ox] = [sigma(z) for z in scores]
     return out
@@ -58,17 +65,52 @@ def box(out, anchors, image, a, oy, ox):
     return ((ox + tx) / w, (oy + ty) / h, anchors[a][0] * math.exp(tw) / w, anchors[a][1] * math.exp(th) / h)
 
 
-def deltas(out, anchors, truth, softmax, warm_up, thresh, bias_match, rescore, scales):
+def path(parent, node):
+    """The node and its ancestors."""
+    return [node, *path(parent, parent[node])] if node != -1 else []
+
+
+def ask_class(o, d, c, scale, parent):
+    """Delta of the class entries (from 5 on) of one anchor-cell for class c; returns P(c)."""
+    probability = 1
+    for node in path(parent, c):
+        probability *= o[5 + node]
+        for k in siblings(parent, node):
+            d[5 + k] = scale * ((k == node) - o[5 + k])
+    return probability
+
+
+def class_only_delta(out, delta, image, c, parent, scales, class_only_iou):
+    """Delta of a picture that has a class but no box."""
+    n, _, h, w = out.shape[1:]
+
+    def belief(place):
+        a, oy, ox = place
+        o = out[image, a, :, oy, ox]
+        return o[4] * math.prod(o[5 + node] for node in path(parent, c))
+    a, oy, ox = max(np.ndindex(n, h, w), key=belief)
+    o, d = out[image, a, :, oy, ox], delta[image, a, :, oy, ox]
+    delta[image, :, 4] = scales[2] * (0 - out[image, :, 4])
+    d[4] = scales[1] * (class_only_iou - o[4]) if o[4] < class_only_iou else 0
+    ask_class(o, d, c, scales[3], parent)
+
+
+def deltas(out, anchors, truth, softmax, warm_up, thresh, bias_match, rescore, scales, parent=None, class_only_iou=.3):
     """Darknet's delta (before the factor sigma') and what it prints.
 
     out: activated (b, n, entries, h, w). truth: per image a list of (x, y, w, h, class), without empty rows.
-    scales: (coord, object, noobject, class). Returns (delta, statistics).
+    scales: (coord, object, noobject, class). parent: of every class, None: no tree. Returns (delta, statistics).
     """
     coord_scale, object_scale, noobject_scale, class_scale = scales
     delta = np.zeros_like(out)
     b, n, entries, h, w = out.shape
+    parent = parent or [-1] * (entries - 5)
     ious, objectness, class_probability = [], [], []
     for image in range(b):
+        without_box = [t for t in truth[image] if t[0] > 1e5 and t[1] > 1e5]
+        if without_box:
+            class_only_delta(out, delta, image, int(without_box[0][4]), parent, scales, class_only_iou)
+            continue
         for oy in range(h):
             for ox in range(w):
                 for a in range(n):
@@ -95,12 +137,11 @@ def deltas(out, anchors, truth, softmax, warm_up, thresh, bias_match, rescore, s
             c = int(t[4])
             if not softmax and d[5] != 0:
                 d[5 + c] = class_scale * (1 - o[5 + c])
+                class_probability.append(o[5 + c])
             else:
-                for k in range(entries - 5):
-                    d[5 + k] = class_scale * ((k == c) - o[5 + k])
+                class_probability.append(ask_class(o, d, c, class_scale, parent))
             ious.append(here)
             objectness.append(o[4])
-            class_probability.append(o[5 + c])
     count = len(ious)
     mean = (lambda values: sum(values) / count) if count else (lambda values: None)
     return delta, {"avg_iou": mean(ious), "class_probability": mean(class_probability), "obj": mean(objectness),

@@ -85,7 +85,7 @@ def test_without_a_place_to_keep_it(tmp_path):
     """One line, however many functions."""
     (tmp_path / "file").write_text("")
     out, err = finish(start(tmp_path / "file", code=CODE + "from minidarknet.kernels import softmax_forward\n"
-                                                           "softmax_forward(x, x.copy(), 1, 1.0)"))
+                                                           "softmax_forward(x, x.copy(), np.array([0, 3]), 1.0)"))
     assert out == "0 1" and err.count("\n") == 1 and err.startswith("warning: compiled kernels cannot be kept"), err
 
 

@@ -24,6 +24,8 @@ FACTS = {
     "darknet53": (78, 41645640, 18.57, 256),
     "darknet53_448": (78, 41645640, 56.87, 448),
     "vgg-16": (25, 138357544, 30.94, 256),
+    "yolo9000": (25, 48807501, 49.06, 544),
+    "darknet9000": (27, 29485226, 25.71, 448),
     "yolov3": (107, 62001757, 140.69, 608),
     "yolov3-voc": (107, 61678657, 65.43, 416),
     "yolov3-spp": (114, 63052381, 141.45, 608),
@@ -94,9 +96,10 @@ def test_every_bundled_cfg_builds_without_a_warning(name, capsys):
 def test_training_values(name):
     cfg = parser.read(f"cfg/{name}.cfg")
     o = parser.typed(cfg, cfg.net, NetOptions)
-    subdivisions = 16 if name in ("yolov3", "yolov3-voc", "yolov3-spp") else 8
-    batches = (128, 1) if name == "cifar" else (64, subdivisions)
-    assert (o.batch, o.subdivisions, o.momentum, o.decay) == (*batches, .949 if name == "yolov4" else .9, .0005)
+    batch, subdivisions = {"cifar": (128, 1), "darknet9000": (128, 4), "yolov3": (64, 16), "yolov3-voc": (64, 16),
+                           "yolov3-spp": (64, 16)}.get(name, (64, 8))
+    momentum = .949 if name == "yolov4" else .9
+    assert (o.batch, o.subdivisions, o.momentum, o.decay) == (batch, subdivisions, momentum, .0005)
 
 
 @pytest.mark.parametrize("name, values", [
@@ -190,6 +193,15 @@ def test_yolov1_begins_as_extraction():
     ours, theirs = (parser.read(f"cfg/{name}.cfg").layers for name in ("yolov1", "extraction"))
     same = [[(s.name, sorted((e.key, e.value) for e in s.entries)) for s in layers[:24]] for layers in (ours, theirs)]
     assert same[0] == same[1]
+
+
+def test_the_tree_of_words():
+    net = Network.from_cfg("cfg/yolo9000.cfg", initialise=False)
+    o = net.head.options
+    assert (o.tree, o.map, o.classes, o.num, o.jitter, o.rescore) == ("data/9k.tree", "data/coco9k.map", 9418, 3, .2, 1)
+    assert o.anchors == (.77871, 1.14074, 3.00525, 4.31277, 9.22725, 9.61974) and net.layers[23].options.filters == 28269
+    *_, softmax, cost = Network.from_cfg("cfg/darknet9000.cfg", initialise=False).layers
+    assert softmax.options.tree == "data/9k.tree" and cost.options.type == "masked" and softmax.shape == (1, 1, 9418)
 
 
 def test_yolov2_joins_fine_and_coarse_features():

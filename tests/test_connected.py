@@ -8,7 +8,7 @@ from gradcheck import check_network, check_rejected
 
 from minidarknet import Network, weights
 from minidarknet.errors import CfgError
-from minidarknet.network import BACKENDS
+from minidarknet.ops import BACKENDS
 
 PLAIN = """
 [convolutional]

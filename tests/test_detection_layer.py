@@ -6,7 +6,7 @@ from gradcheck import check_gradient
 from minidarknet import Network
 from minidarknet.errors import CfgError, DataError
 from minidarknet.layers.detection import RANDOM_IMAGES
-from minidarknet.network import BACKENDS
+from minidarknet.ops import BACKENDS
 from minidarknet.optimizer import SGD
 
 YOLO = """[net]

@@ -6,7 +6,8 @@ import pytest
 
 from minidarknet import parser
 from minidarknet.activations import ACTIVATIONS
-from minidarknet.network import BACKENDS, Network
+from minidarknet.network import Network
+from minidarknet.ops import BACKENDS
 
 GOLDEN = Path(__file__).parent / "golden"
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -13,7 +13,7 @@ from minidarknet import SGD, Network, parser
 from minidarknet.layers import Convolutional
 from minidarknet.layers.activation import Activation
 from minidarknet.layers.reorg import Reorg
-from minidarknet.network import BACKENDS
+from minidarknet.ops import BACKENDS
 
 FOLDER = Path(__file__).parent / "golden" / "training"
 NAMES = sorted(file.stem for file in FOLDER.glob("*.npz"))

@@ -11,7 +11,7 @@ import pytest
 from minidarknet import Network, parser
 from minidarknet.layers.cost import Cost
 from minidarknet.layers.detection import Detection
-from minidarknet.network import BACKENDS
+from minidarknet.ops import BACKENDS
 from minidarknet.optimizer import SGD
 
 FOLDER = Path(__file__).parent / "golden" / "training_v1"

@@ -7,32 +7,34 @@ import numpy as np
 import pytest
 
 from minidarknet.kernels.region import region_activate, region_assign, region_decode, region_loss
+from minidarknet.wordtree import WordTree
 
 DEFAULT = {"softmax": 1, "warm_up": False, "thresh": .6, "bias_match": 1, "rescore": 1, "scales": (1., 5., 1., 1.)}
 
 
-def train(x, anchors, truth, classes, **changes):
+def train(x, anchors, truth, classes, tree=None, class_only_iou=.3, **changes):
     """activate, decode, assign and loss in one go -> namespace of all arrays. x raw (b, h, w, c)."""
-    o = {**DEFAULT, **changes}
+    o, tree = {**DEFAULT, **changes}, tree or WordTree.flat(classes)
     anchors = np.asarray(anchors, x.dtype)
     b, h, w, _ = x.shape
     n = len(anchors)
     out, target, weight, grad = (np.full_like(x, np.nan) for _ in range(4))
     boxes = np.full((b, h, w, n, 4), np.nan, x.dtype)
     match, loss, cost = np.full((b, truth.shape[1], 4), np.nan), np.full(b, np.nan), np.full(b, np.nan)
-    region_activate(x, out, n, classes, 4, o["softmax"])
+    region_activate(x, out, n, 4, o["softmax"], tree.borders)
     region_decode(out, anchors, classes, 4, boxes)
-    region_assign(out, boxes, anchors, truth.astype(x.dtype), classes, 4, o["softmax"], o["warm_up"], o["thresh"],
-                  o["bias_match"], o["rescore"], o["scales"], target, weight, match)
+    region_assign(out, boxes, anchors, truth.astype(x.dtype), 4, o["softmax"], (tree.parent, tree.first, tree.last),
+                  o["warm_up"], o["thresh"], o["bias_match"], o["rescore"], class_only_iou, o["scales"], target, weight,
+                  match)
     region_loss(out, target, weight, classes, 4, o["softmax"], grad, loss, cost)
     return SimpleNamespace(x=x, out=out, boxes=boxes, target=target, weight=weight, match=match, grad=grad, loss=loss,
-                           cost=cost, classes=classes, softmax=o["softmax"])
+                           cost=cost, classes=classes, softmax=o["softmax"], tree=tree)
 
 
 def loss_at(run, x):
     """The loss of other raw numbers under the assignments of `run`, its gradient being thrown away."""
     out, grad, loss, cost = np.empty_like(x), np.empty_like(x), np.empty(len(x)), np.empty(len(x))
-    region_activate(x, out, run.boxes.shape[3], run.classes, 4, run.softmax)
+    region_activate(x, out, run.boxes.shape[3], 4, run.softmax, run.tree.borders)
     region_loss(out, run.target, run.weight, run.classes, 4, run.softmax, grad, loss, cost)
     return loss.sum()
 

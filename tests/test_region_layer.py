@@ -94,7 +94,8 @@ def test_layer_after_resize_and_back():
     ((.5, -.1, .2, .2, 0), "centre outside"),
     ((.5, .5, 208, .2, 0), "larger than the picture"),
     ((.5, .5, np.nan, .2, 0), "not finite"),
-    ((999999, 999999, 999999, 999999, 0), "centre outside"),  # Darknet's mark of a picture without boxes
+    ((999999, 999999, 999999, 999999, 3), "numbered 0..2"),  # Darknet's mark of a class without a box
+    ((999999, .5, .2, .2, 0), "centre outside"),
 ])
 def test_layer_refuses_a_truth_that_cannot_be(row, words):
     x, anchors, truth = random_case(9)

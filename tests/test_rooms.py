@@ -15,18 +15,19 @@ WIDEST = 125    # characters
 ROOMS = [
     # 0 ground
     {"kernels", "engine", "parser", "grammar", "options", "netoptions", "paths", "names", "files", "errors",
-     "activations", "cores", "limits", "libdarknet", "rewrite", "__init__"},
+     "activations", "cores", "limits", "libdarknet", "rewrite", "wordtree", "wordtree_text", "wordnet", "__init__"},
     # 1 layers
     {"layers"},
     # 2 machine
-    {"network", "fuse", "fold", "weights", "weights_misfit", "weights_fit", "npz_weights", "onnx_export", "optimizer"},
+    {"network", "ops", "fuse", "fold", "weights", "weights_misfit", "weights_fit", "npz_weights", "onnx_export",
+     "optimizer"},
     # 3 workshop
-    {"data", "detections", "metrics", "coco_metrics", "accuracy", "results", "viz", "figures", "viz_anchors", "viz_trace",
-     "clusters", "explain", "lessons", "oracles"},
+    {"data", "detections", "metrics", "coco_metrics", "accuracy", "tree_accuracy", "results", "viz", "figures",
+     "viz_anchors", "viz_trace", "viz_wordtree", "clusters", "explain", "lessons", "oracles"},
     # 4 commands
     {"cli", "train", "trainer", "schedule", "runs", "evaluate", "detect", "info", "check", "show", "bench", "machine",
      "warmup", "weights_tool", "convert", "compiling", "parity", "crops", "tasks", "words", "anchors", "trace",
-     "__main__"},
+     "hierarchy", "__main__"},
 ]
 EXCEPTION = ("network", {"data", "detections"})  # Network.detect, a convenience, imports upstairs inside the method
 

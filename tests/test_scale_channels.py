@@ -8,7 +8,7 @@ from gradcheck import check_gradient, check_network, check_rejected
 from minidarknet import Network
 from minidarknet.errors import CfgError
 from minidarknet.kernels import scale_channels_backward_gate, scale_channels_backward_x, scale_channels_forward
-from minidarknet.network import BACKENDS
+from minidarknet.ops import BACKENDS
 
 # picture, gate: per channel, per pixel, per number; odd sizes, one channel, one pixel
 SHAPES = [((2, 3, 5, 4), (2, 1, 1, 4)), ((2, 5, 3, 7), (2, 5, 3, 1)), ((3, 4, 2, 5), (3, 4, 2, 5)),

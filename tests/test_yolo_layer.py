@@ -4,7 +4,7 @@ import pytest
 
 from minidarknet import Network
 from minidarknet.errors import CfgError, DataError
-from minidarknet.network import BACKENDS
+from minidarknet.ops import BACKENDS
 from minidarknet.optimizer import SGD
 
 HEADS = """[net]

@@ -6,12 +6,16 @@ A picture is a grid of (h, w) cells with n anchors each; anchor-cell (oy, ox, a)
     raw x --region_activate--> out --region_decode--> boxes --region_assign--> target, weight --region_loss--> gradient
 
 Boxes are centre form (x, y, w, h) in fractions of the network's input. Paper: YOLO9000 (arXiv 1612.08242), section 2.
+Classes may form a tree, wordtree.py: then there is a softmax for each group of siblings, whose probabilities are
+P(node | parent), and a label is learned along its path to the root (section 4). Without one all classes are siblings.
 Darknet: src/region_layer.c. The gradient is that of Darknet's GPU build; its CPU build has none.
 """
 import numpy as np
 
 from minidarknet.kernels._boxes import best_anchor, iou, log, logistic
 from minidarknet.kernels._jit import jit, parallel, prange
+
+NO_BOX = 100000  # x and y beyond it mark a truth that has a class but no box (Darknet writes 999999)
 
 
 @jit
@@ -26,15 +30,17 @@ def _best_overlap(box, truth):
 
 
 @parallel
-def region_activate(x, out, anchors_count, classes, coords, softmax):
+def region_activate(x, out, anchors_count, coords, softmax, borders):
     """Raw numbers to activated ones: sigma(x), sigma(y), w and h as they are, sigma(objectness), class probabilities.
 
-    Class probabilities are softmax(x) over the classes of an anchor-cell (softmax 1) or sigma(x) for each (softmax 0).
+    Class probabilities are softmax(x) over each group of siblings of an anchor-cell (softmax 1), or sigma(x) for each
+    class (softmax 0).
     x: (b, h, w, n * (coords + 1 + classes)) float. out: the same shape, *written*. anchors_count: n.
-    Paper: YOLO9000, "Direct location prediction". Darknet: forward_region_layer.
+    borders: (groups + 1,) int, the first class of each group, and `classes`.
+    Paper: YOLO9000, "Direct location prediction", "Hierarchical classification". Darknet: forward_region_layer.
     """
     b, h, w = x.shape[:3]
-    entries = coords + 1 + classes
+    entries = coords + 1 + borders[-1]
     for row in prange(b * h):
         image, oy = row // h, row % h
         for ox in range(w):
@@ -47,15 +53,17 @@ def region_activate(x, out, anchors_count, classes, coords, softmax):
                     o[entry] = z[entry]
                 o[coords] = logistic(z[coords])
                 if softmax:
-                    largest = z[coords + 1]
-                    for k in range(coords + 2, entries):
-                        largest = max(largest, z[k])
-                    total = 0.0
-                    for k in range(coords + 1, entries):
-                        o[k] = np.exp(z[k] - largest)  # the largest is 1: nothing overflows
-                        total += o[k]
-                    for k in range(coords + 1, entries):
-                        o[k] /= total
+                    for group in range(len(borders) - 1):
+                        first, last = coords + 1 + borders[group], coords + 1 + borders[group + 1]
+                        largest = z[first]
+                        for k in range(first + 1, last):
+                            largest = max(largest, z[k])
+                        total = 0.0
+                        for k in range(first, last):
+                            o[k] = np.exp(z[k] - largest)  # the largest is 1: nothing overflows
+                            total += o[k]
+                        for k in range(first, last):
+                            o[k] /= total
                 else:
                     for k in range(coords + 1, entries):
                         o[k] = logistic(z[k])
@@ -86,12 +94,9 @@ def region_decode(out, anchors, classes, coords, boxes):
 
 
 @jit
-def _assign_all(boxes, truth, classes, coords, warm_up, thresh, noobject_scale, target, weight):
+def _assign_all(boxes, truth, entries, coords, warm_up, thresh, noobject_scale, target, weight):
     """What every anchor-cell of one picture is asked for before the objects are handed out."""
     h, w, n = boxes.shape[:3]
-    entries = coords + 1 + classes
-    target[:] = 0
-    weight[:] = 0
     for oy in range(h):
         for ox in range(w):
             for a in range(n):
@@ -105,11 +110,30 @@ def _assign_all(boxes, truth, classes, coords, warm_up, thresh, noobject_scale, 
 
 
 @jit
-def _assign_truth(out, boxes, anchors, truth, classes, coords, softmax, bias_match, rescore, scales, target, weight,
-                  match):
+def _assign_class(o, t, s, kind, softmax, tree, class_scale):
+    """Class `kind` and all its ancestors to one anchor-cell; returns P(kind) there, the product along that path.
+
+    o, t, s: (classes,) probabilities, targets and weights of the anchor-cell. Groups off the path are left alone.
+    Paper: "we backpropagate loss at or above the corresponding level of the label". Darknet: delta_region_class.
+    """
+    parent, first, last = tree
+    probability = 1.0
+    while kind >= 0:
+        if softmax or s[first[kind]] == 0:
+            t[first[kind]:last[kind]] = 0
+        # else: an earlier object sits in the same anchor-cell, and independent classes may both be true
+        s[first[kind]:last[kind]] = class_scale
+        t[kind] = 1
+        probability *= o[kind]
+        kind = parent[kind]
+    return probability
+
+
+@jit
+def _assign_truth(out, boxes, anchors, truth, coords, softmax, tree, bias_match, rescore, scales, target, weight, match):
     """One object to the one anchor-cell of the picture that is responsible for it."""
     h, w, n = boxes.shape[:3]
-    entries = coords + 1 + classes
+    entries = coords + 1 + len(tree[0])
     coord_scale, object_scale, _, class_scale = scales
     truth_x, truth_y, truth_w, truth_h = truth[0], truth[1], truth[2], truth[3]
     ox = min(max(int(truth_x * w), 0), w - 1)  # x = 1 is the right edge of the last cell, not the next row
@@ -131,49 +155,96 @@ def _assign_truth(out, boxes, anchors, truth, classes, coords, softmax, bias_mat
     s[:4] = coord_scale * (2 - truth_w * truth_h)  # small boxes count up to twice as much
     t[coords] = overlap if rescore else 1.0
     s[coords] = object_scale
-    c = coords + 1 + int(truth[4])
-    if softmax or s[coords + 1] == 0:
-        t[coords + 1:] = 0
-    # else: an earlier object sits in the same anchor-cell, and independent classes may both be true
-    s[coords + 1:] = class_scale
-    t[c] = 1
+    c = coords + 1
 
     match[0] = (oy * w + ox) * n + a
     match[1] = overlap
     match[2] = o[coords]
-    match[3] = o[c]
+    match[3] = _assign_class(o[c:], t[c:], s[c:], int(truth[4]), softmax, tree, class_scale)
+
+
+@jit
+def _is_class_only(truth):
+    """Whether a row of the truth (5,) has a class but, by Darknet's mark, no box."""
+    return truth[0] > NO_BOX and truth[1] > NO_BOX
+
+
+@jit
+def _assign_class_only(out, n, truth, coords, softmax, tree, class_only_iou, scales, target, weight):
+    """A label without a box to the one anchor-cell of the picture that believes in it most: objectness * P(label).
+
+    Its objectness is pulled up to class_only_iou, the overlap that its box is taken to have with the object.
+    """
+    h, w = out.shape[:2]
+    entries = coords + 1 + len(tree[0])
+    best, best_y, best_x, best_a = 0.0, 0, 0, 0
+    for a in range(n):
+        for oy in range(h):
+            for ox in range(w):
+                o = out[oy, ox, a * entries:(a + 1) * entries]
+                belief, kind = np.float64(o[coords]), int(truth[4])
+                while kind >= 0:
+                    belief *= o[coords + 1 + kind]
+                    kind = tree[0][kind]
+                if belief > best:
+                    best, best_y, best_x, best_a = belief, oy, ox, a
+    o = out[best_y, best_x, best_a * entries:(best_a + 1) * entries]
+    t = target[best_y, best_x, best_a * entries:(best_a + 1) * entries]
+    s = weight[best_y, best_x, best_a * entries:(best_a + 1) * entries]
+    c = coords + 1
+    _assign_class(o[c:], t[c:], s[c:], int(truth[4]), softmax, tree, scales[3])
+    t[coords] = class_only_iou
+    s[coords] = scales[1] if o[coords] < class_only_iou else 0.0
 
 
 @parallel
-def region_assign(out, boxes, anchors, truth, classes, coords, softmax, warm_up, thresh, bias_match, rescore, scales,
-                  target, weight, match):
+def region_assign(out, boxes, anchors, truth, coords, softmax, tree, warm_up, thresh, bias_match, rescore, class_only_iou,
+                  scales, target, weight, match):
     """Ask every output for something: `target` is what it should be, `weight` how much that matters (0: not at all).
 
     1. Every anchor-cell: objectness 0 (noobject_scale), unless its box overlaps some truth by more than `thresh`.
        With warm_up: also x = y = 1/2, w = h = 0, which is the anchor in the middle of its cell (weight .01).
     2. Every truth goes to the cell that holds its centre and there to the anchor of the most similar shape:
-       x, y, w, h (coord_scale * (2 - w * h)), objectness (object_scale), class (class_scale).
+       x, y, w, h (coord_scale * (2 - w * h)), objectness (object_scale), class and its ancestors (class_scale).
        A later truth replaces an earlier one in the same anchor-cell.
+    A picture for classification has a class but no box (Darknet marks it by x, y > 100000). Its class goes to the
+    anchor-cell with the largest objectness * P(class); objectness there should be at least class_only_iou, everywhere
+    else 0, and nothing is asked of x, y, w, h. Boxes in the same picture do not count.
     The results are constants to the gradient, although they were made by looking at the predictions.
 
     out: (b, h, w, n * (coords + 1 + classes)) activated. boxes: (b, h, w, n, 4) from region_decode.
     anchors: (n, 2) in cells. truth: (b, t, 5) rows x y w h class, centre form in fractions of the network's input;
     rows with w <= 0 or h <= 0 are empty, wherever they stand; x, y in 0..1, class in 0..classes - 1.
-    softmax: 1 one class per object, 0 independent classes. bias_match: 1 compares a truth with the anchors, 0 with
-    the predicted shapes. rescore: 1 makes the predicted box's IoU the target of its objectness, 0 makes it 1.
+    softmax: 1 one class per object, 0 independent classes. tree: (parent, first, last) of WordTree, (classes,) int64
+    each. bias_match: 1 compares a truth with the anchors, 0 with the predicted shapes. rescore: 1 makes the predicted
+    box's IoU the target of its objectness, 0 makes it 1.
     scales: (coord_scale, object_scale, noobject_scale, class_scale).
     target, weight: the shape of out, *written*. match: (b, t, 4) float64, *written*: number of the responsible
-    anchor-cell (oy * w + ox) * n + a or -1 for an empty row, then IoU, objectness and class probability found there.
-    Paper: YOLO (arXiv 1506.02640) section 2.2, YOLO9000 section 2. Darknet: forward_region_layer.
+    anchor-cell (oy * w + ox) * n + a or -1 for a row without a box, then IoU, objectness and P(class) found there.
+    Paper: YOLO (arXiv 1506.02640) section 2.2, YOLO9000 sections 2 and 4, "Joint classification and detection".
+    Darknet: forward_region_layer; since July 2017 it leaves the objectness of a class without a box alone.
     """
+    entries = coords + 1 + len(tree[0])
     for image in prange(out.shape[0]):
-        _assign_all(boxes[image], truth[image], classes, coords, warm_up, thresh, scales[2],
-                    target[image], weight[image])
+        target[image] = 0
+        weight[image] = 0
+        match[image] = 0
+        match[image, :, 0] = -1
+        class_only = False
         for t in range(truth.shape[1]):
-            match[image, t] = 0
-            match[image, t, 0] = -1
-            if truth[image, t, 2] > 0 and truth[image, t, 3] > 0:
-                _assign_truth(out[image], boxes[image], anchors, truth[image, t], classes, coords, softmax, bias_match,
+            class_only |= _is_class_only(truth[image, t])
+        if class_only:
+            weight[image, :, :, coords::entries] = scales[2]
+        else:
+            _assign_all(boxes[image], truth[image], entries, coords, warm_up, thresh, scales[2], target[image],
+                        weight[image])
+        for t in range(truth.shape[1]):
+            if class_only:
+                if _is_class_only(truth[image, t]):
+                    _assign_class_only(out[image], anchors.shape[0], truth[image, t], coords, softmax, tree,
+                                       class_only_iou, scales, target[image], weight[image])
+            elif truth[image, t, 2] > 0 and truth[image, t, 3] > 0:
+                _assign_truth(out[image], boxes[image], anchors, truth[image, t], coords, softmax, tree, bias_match,
                               rescore, scales, target[image], weight[image], match[image, t])
 
 

@@ -150,6 +150,12 @@ class Layer:
         """(h, w, c) of each source -> own (h, w, c). Raises Misfit."""
         return shapes[0]
 
+    def open_files(self, find):
+        """Read the files that the options name. Called once before the first pass, not where a network is only looked at.
+
+        find: function, key of an option -> Path of the file it names; raises CfgError. Raises Misfit, DataError.
+        """
+
     def build(self):
         """Make the arrays of parameters, by np.zeros or np.ones of self.dtype; shapes are known.
 

@@ -3,13 +3,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minidarknet.layers.base import Layer, LayerOptions
+from minidarknet.layers.base import Layer, LayerOptions, Misfit
 from minidarknet.layers.flat import flatten, unflatten
 from minidarknet.layers.softmax import check_truth
+from minidarknet.wordtree import MASK
 
 SQUARED = ("sse", "seg", "masked")  # the types whose gradient is x - t
 HALVED = (*SQUARED, "smooth")       # the types whose gradient is that of half the error
-UNKNOWN = -1234                     # in a truth: nobody knows, and type=masked does not ask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Cost(Layer):
 
         sse       loss = scale / 2 * sum (x - t)^2, dL/dx = scale * (x - t)
         seg       the same, numbers whose truth is 0 counting `noobj` times
-        masked    the same without the numbers whose truth is -1234
+        masked    the same without the numbers whose truth is MASK, -1234 (wordtree.py)
         smooth    loss = scale / 2 * sum of (x - t)^2 within a distance of 1, else 2 |x - t| - 1
         L1        loss = scale * sum |x - t|
         wgan      loss = scale * sum -x where the truth is real (not 0), x where it is not
@@ -48,6 +48,12 @@ class Cost(Layer):
     name = "cost"
     Options = CostOptions
     trains_from_truth = True
+
+    def out_shape(self, *shapes):
+        if self.options.type != "masked" and getattr(self.sources[0].options, "tree", ""):
+            raise Misfit(f"type={self.options.type} behind a [softmax] with a tree would teach it -1234 where the "
+                         "label says nothing; expected type=masked", "type")
+        return shapes[0]
 
     def forward(self, run):
         o, source, self.gradient = self.options, self.sources[0], None
@@ -75,7 +81,7 @@ class Cost(Layer):
         elif o.type == "wgan" and not strict:
             self.ops.cost_wgan(x, truth, error, gradient)
         else:
-            truth = np.where(truth == UNKNOWN, x, truth) if o.type == "masked" else truth
+            truth = np.where(truth == MASK, x, truth) if o.type == "masked" else truth
             self.ops.cost_sse(x, truth, error, gradient)
         if o.type == "seg" and not strict:
             for array in (error, gradient):

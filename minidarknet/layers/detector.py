@@ -18,6 +18,7 @@ class Detector(Layer):
     darknet_truths = None  # objects of a picture that Darknet has room for, whatever `max` says; strict mode heeds no more
     nms_penalty = 0.0   # see detections.nms
     stretches = False   # whether pictures are stretched to the network's size where the cfg does not say (letter_box)
+    no_box = np.inf  # a row of the truth whose x and y are beyond it has a class but no box
 
     @property
     def per_cell(self):
@@ -86,6 +87,14 @@ class Detector(Layer):
             else:
                 source.grad[...] = self.gradient
 
+    def class_only(self, truth):
+        """Which rows of the truth (b, t, 5) have a class but no box: (b, t) bool."""
+        return (truth[..., 0] > self.no_box) & (truth[..., 1] > self.no_box)
+
+    def truth_classes(self, class_only):
+        """class_only (b, t) bool -> (b, t) int: how many classes each row of the truth may choose from."""
+        return np.full(class_only.shape, self.options.classes)
+
     def _who(self):
         index = self.sources[0].index
         return "the picture" if index is None or index < 0 else f"layer {index}"
@@ -107,20 +116,23 @@ class Detector(Layer):
         if truth.ndim != 3 or truth.shape[2] != 5 or len(truth) != len(self.out):
             raise DataError(f"truth must have the shape (b, t, 5) = ({len(self.out)}, t, 5), rows x y w h class, "
                             f"not {truth.shape}")
-        classes = self.options.classes
         x, y, w, h, kind = np.moveaxis(truth, 2, 0)
         used = ~((w <= 0) | (h <= 0))
+        class_only = self.class_only(truth)
+        boxed, classes = ~class_only, self.truth_classes(class_only)
         for wrong, what in (
                 (~np.isfinite(truth).all(axis=2), "is not finite"),
-                ((x < 0) | (x > 1) | (y < 0) | (y > 1), "has its centre outside the picture: x, y are fractions, 0..1"),
-                ((w > 1.001) | (h > 1.001), "is larger than the picture: w, h are fractions, 0..1"),
+                (boxed & ((x < 0) | (x > 1) | (y < 0) | (y > 1)),
+                 "has its centre outside the picture: x, y are fractions, 0..1"),
+                (boxed & ((w > 1.001) | (h > 1.001)), "is larger than the picture: w, h are fractions, 0..1"),
                 ((kind < 0) | (kind >= classes) | (kind % 1 != 0),
-                 f"has no class of this network: classes={classes}, so they are numbered 0..{classes - 1}")):
+                 "has no class of this network: classes={0}, so they are numbered 0..{1}")):
             found = np.argwhere(used & wrong)
             if len(found):
                 image, row = found[0]
+                count = classes[image, row]
                 raise DataError(f"truth of picture {image}, row {row} (x y w h class = "
-                                f"{' '.join(f'{v:g}' for v in truth[image, row])}) {what}")
+                                f"{' '.join(f'{v:g}' for v in truth[image, row])}) {what.format(count, count - 1)}")
         return truth
 
     def _statistics(self):

@@ -1,8 +1,13 @@
 """[region]: the YOLOv2 head. kernels/region.py says what it computes (Darknet: src/region_layer.c)."""
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 
 from minidarknet.layers.anchored import Anchored
 from minidarknet.layers.base import LayerOptions, Misfit
+from minidarknet.layers.labels import open_tree, tree_of
+from minidarknet.wordtree import read_map
 
 WARM_UP_IMAGES = 12800  # so many images long every anchor-cell is drawn to its anchor (Darknet: a constant)
 
@@ -15,7 +20,9 @@ class RegionOptions(LayerOptions):
     coords: int = 4                 # numbers per box
     num: int = 1                    # anchors per cell
     anchors: tuple[float, ...] = () # width, height of each anchor in cells; none given: all .5
-    softmax: int = 0                # 1: one class per object; 0: classes are independent
+    softmax: int = 0                # 1: one class per object; 0: classes are independent (with a tree always 1)
+    tree: str = ""                  # file: the classes are the nodes of this WordTree
+    map: str = ""                   # file: which node each class of the data set's boxes is
     background: int = 0             # 1: "no object" is a class of the softmax
     bias_match: int = 0             # 1: a truth goes to the anchor of like shape; 0: to the prediction of like shape
     rescore: int = 0                # 1: objectness learns the IoU of its box; 0: learns 1
@@ -24,16 +31,19 @@ class RegionOptions(LayerOptions):
     object_scale: float = 1.0       # weight of objectness where there is an object
     noobject_scale: float = 1.0     # weight of objectness where there is none
     class_scale: float = 1.0        # weight of the classes
+    # A picture with a class but no box: the box that believes in it most is taken to overlap the object by so much, and
+    # its objectness learns at least that (paper: .3). 0: that objectness is left alone, as Darknet does since 2017.
+    class_only_iou: float = .3
     jitter: float = .2              # for the data loader: how much the picture's shape is varied
     random: int = 0                 # for the data loader: 1 changes the network's size every 10 batches
 
     # `max` would cap the objects of a picture; mask_scale belongs to coords > 4; Darknet never reads the others.
     IGNORED = ("max", "mask_scale", "classfix", "absolute", "log", "sqrt")
-    LATER = ("tree", "map")
     CHOICES = {"softmax": (0, 1), "background": (0,), "bias_match": (0, 1), "rescore": (0, 1)}
     LATER_CHOICES = {"background": (1,)}
     MAXIMUM = {"num": 1024}
-    MINIMUM = {"classes": 1, "num": 1, "coord_scale": 0, "object_scale": 0, "noobject_scale": 0, "class_scale": 0}
+    MINIMUM = {"classes": 1, "num": 1, "coord_scale": 0, "object_scale": 0, "noobject_scale": 0, "class_scale": 0,
+               "class_only_iou": 0}
 
     def __post_init__(self):
         if not self.anchors:
@@ -44,13 +54,36 @@ class Region(Anchored):
     """out = activate(x); with a truth also the loss and its gradient. Boxes are made by `region_decode`.
 
     out: (b, h, w, num * (coords + 1 + classes)), channel = anchor * (coords + 1 + classes) + entry: logistic x, y;
-    raw w, h; logistic objectness; class probabilities. truth: (b, t, 5) rows x y w h class, any number of them.
+    raw w, h; logistic objectness; class probabilities, with a tree P(node | parent). truth: (b, t, 5) rows
+    x y w h class, any number of them; x = y = w = h = 999999 marks a class without a box.
     """
 
     name = "region"
     Options = RegionOptions
     darknet_truths = 30
     unit = "cells"
+    no_box = 100000  # kernels/region.py
+
+    def __init__(self, options, sources, ops, dtype=np.float32):
+        super().__init__(options, sources, ops, dtype)
+        self.tree = tree_of(options, options.classes)
+        self._find = None
+
+    def open_files(self, find):
+        self._find = find
+        if self.options.tree:
+            self.tree = open_tree(self.options.classes, find)
+
+    @cached_property
+    def map(self):
+        """(classes of the data set,) int64: the node of each class, or None. Read when it is needed: in training and for
+        scores. Raises CfgError, DataError."""
+        return read_map(self._find("map"), self.options.classes) if self.options.map else None
+
+    @property
+    def one_of(self):
+        """Whether classes exclude each other: all of them, or with a tree the siblings."""
+        return int(bool(self.options.softmax or self.options.tree))
 
     def out_shape(self, *shapes):
         o = self.options
@@ -78,21 +111,41 @@ class Region(Anchored):
     def activate(self, x, out):
         """x raw -> out, both (b, h, w, c)."""
         o = self.options
-        self.ops.region_activate(x, out, o.num, o.classes, o.coords, o.softmax)
+        self.ops.region_activate(x, out, o.num, o.coords, self.one_of, self.tree.borders)
 
     def decode(self, out, boxes):
         """out (b, h, w, c) activated -> boxes (b, h, w, num, 4) centre form in fractions of the network's input."""
         self.ops.region_decode(out, self.anchors, self.options.classes, self.options.coords, boxes)
 
+    def boxes(self, out):
+        """As every Detector's; probability (b, h * w * num, classes) is P(node), of a tree the product along its path."""
+        boxes, objectness, probability = super().boxes(out)
+        return boxes, objectness, self.tree.absolute(probability)
+
+    def truth_classes(self, class_only):
+        """class_only (b, t) bool -> (b, t) int: how many classes each row of the truth may choose from."""
+        of_boxes = self.options.classes if self.map is None else len(self.map)
+        return np.where(class_only, self.options.classes, of_boxes)
+
     def assign(self, run, boxes, truth, target, weight, match):
         """boxes and truth -> target, weight, match: see kernels/region.py."""
         o = self.options
         scales = (o.coord_scale, o.object_scale, o.noobject_scale, o.class_scale)
-        self.ops.region_assign(self.out, boxes, self.anchors, truth, o.classes, o.coords, o.softmax,
-                               run.seen < WARM_UP_IMAGES, o.thresh, o.bias_match, o.rescore, scales,
+        tree = self.tree.parent, self.tree.first, self.tree.last
+        class_only_iou = 0. if run.strict else o.class_only_iou
+        self.ops.region_assign(self.out, boxes, self.anchors, self._in_nodes(truth), o.coords, self.one_of, tree,
+                               run.seen < WARM_UP_IMAGES, o.thresh, o.bias_match, o.rescore, class_only_iou, scales,
                                target, weight, match)
 
     def lose(self, run, boxes, target, weight, grad, loss, cost):
         """target and weight -> grad (b, h, w, c), loss and cost (b,)."""
         o = self.options
-        self.ops.region_loss(self.out, target, weight, o.classes, o.coords, o.softmax, grad, loss, cost)
+        self.ops.region_loss(self.out, target, weight, o.classes, o.coords, self.one_of, grad, loss, cost)
+
+    def _in_nodes(self, truth):
+        """The truth with the classes of its boxes as nodes of the tree; a class without a box is one already (Darknet)."""
+        if self.map is None:
+            return truth
+        truth, boxed = truth.copy(), ~self.class_only(truth)
+        truth[boxed, 4] = self.map[truth[boxed, 4].astype(int)]
+        return truth

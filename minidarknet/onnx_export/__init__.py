@@ -28,6 +28,8 @@ def model(net, decode=False, batch="batch"):
         raise UsageError(f"the network ends in [{net.head.name}], it classifies and finds no boxes: leave out --decode")
     graph = Graph(net, batch)
     for layer in net.layers:
+        if getattr(layer.options, "tree", ""):
+            raise UsageError(f"layer {layer.index} [{layer.name}] has a label tree, which cannot be written as ONNX")
         if layer.detects or layer.name == "cost":
             continue
         if layer.name not in WRITERS or any(source not in graph.values for source in layer.sources):

@@ -1,0 +1,98 @@
+"""The hierarchy command from outside."""
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from test_wordnet import folder  # noqa: F401 (a fixture: a small WordNet)
+
+from minidarknet import cli
+from minidarknet.viz_wordtree import places
+from minidarknet.wordtree import grow, read_tree
+
+
+@pytest.fixture
+def do(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        code = cli.main(["hierarchy", *map(str, words)])
+        shown = capsys.readouterr()
+        assert "Traceback" not in shown.err
+        return code, shown.out, shown.err
+    return call
+
+
+def test_text_and_picture(do):
+    code, out, _ = do("cfg/voc.tree", "--picture", "voc.png")
+    assert code == 0 and "animal\n|-- bird\n" in out and out.endswith("`-- tvmonitor\nperson\n23 nodes, 4 groups, 4 roots, "
+                                                                      "20 leaves, 2 depth, 7 largest group\n")
+    assert Image.open("voc.png").size[1] > 300
+
+
+@pytest.mark.parametrize("more, ends", [
+    ([], ".5: cat (0.560)"), (["--hier", ".6"], ".6: animal (0.700)"), (["--darknet-walk"], ".5: animal (0.700)")])
+def test_probabilities(do, more, ends):
+    values = [.7, .1, .1, .1, .1, .8, *[.025] * 4, *[1 / 7] * 7, *[1 / 6] * 6]
+    Path("p.txt").write_text("\n".join(map(str, values)))
+    code, out, _ = do("voc.tree", "--probabilities", "p.txt", "--picture", "p.png", *more)
+    assert code == 0 and out.startswith("animal  0.700") and "|-- cat  0.560" in out
+    assert f"prediction at threshold 0{ends}" in out
+    [pointed] = [line for line in out.splitlines() if "<--" in line]
+    assert ends.split()[1] in pointed
+
+
+def test_path_map_and_names(do):
+    assert do("voc.tree", "--path", "cat")[1].splitlines()[:2] == ["    5 cat", "      0 animal"]
+    assert do("voc.tree", "--map", "voc.map")[1].splitlines()[:2] == ["   0 ->    10 aeroplane", "   1 ->    11 bicycle"]
+    Path("my.tree").write_text("n1 -1\nn2 0\n")
+    Path("my.names").write_text("whole\npart\n")
+    assert do("my.tree")[1].startswith("whole\n`-- part\n")
+    assert do("my.tree", "--path", "part")[1].splitlines()[0] == "    1 n2  part"
+
+
+def test_building_from_a_text(do):
+    Path("x.txt").write_text("animal\n  cat\n  dog\nperson\n")
+    assert do("x.txt", "--out", "x.tree")[0] == 0
+    assert read_tree("x.tree").names == ("animal", "person", "cat", "dog")
+    assert Path("x.names").read_text() == "animal\nperson\ncat\ndog\n"
+
+
+def test_building_from_wordnet(do, folder):  # noqa: F811
+    Path("l.txt").write_text("hound\nn00000008\nbear\ncar\n")
+    code, out, _ = do("--build", "l.txt", "--wordnet", folder, "--out", "my.tree")
+    assert code == 0 and out.startswith("4 labels and 1 concepts above them\ncarnivore\n|-- hound\n|-- cat\n`-- bear\ncar\n")
+    assert read_tree("my.tree").names == ("n00000006", "n00000013", "n00000007", "n00000008", "n00000010")
+    assert Path("my.names").read_text().split() == ["carnivore", "car", "hound", "cat", "bear"]
+    assert Path("my.map").read_text().split() == ["2", "3", "4", "1"]
+    assert "animal" in do("--build", "l.txt", "--wordnet", folder, "--chains")[1]
+
+
+@pytest.mark.parametrize("words, code, told", [
+    ([], 2, "expected FILE, or --build"), (["voc.tree", "--build", "x"], 2, "not both"), (["none.tree"], 2, "no such file"),
+    (["bad.tree"], 3, "bad.tree:1 'a' has the parent 0"), (["voc.tree", "--out", "x.names"], 2, "ends in .tree"),
+    (["voc.tree", "--path", "unicorn"], 2, "no such node"), (["voc.tree", "--path", "23"], 2, "no such node"),
+    (["voc.tree", "--names", "voc.names"], 2, "20 names, but the tree has 23"),
+    (["voc.tree", "--hier", "2"], 2, "from 0 to 1"),
+    (["voc.tree", "--probabilities", "few"], 3, "2 numbers, but the tree has 23"),
+    (["voc.tree", "--probabilities", "bad.tree"], 3, "sum to"), (["voc.tree", "--map", "few"], 3, "few:1"),
+    (["voc.tree", "--probabilities", "big"], 3, "big:2 '1.5'"),
+    (["--build", "few", "--wordnet", "."], 3, "holds no data.noun"),
+])
+def test_what_is_typed_wrong_is_said(do, words, code, told):
+    Path("bad.tree").write_text("a 0\n" * 23)
+    Path("few").write_text(".5\n.5\n")
+    Path("big").write_text(".5\n1.5\n")
+    found, out, err = do(*words)
+    assert (found, out) == (code, "") and told in err
+
+
+def test_root_that_is_none(do, folder):  # noqa: F811
+    Path("l.txt").write_text("dog\n")
+    assert do("--build", "l.txt", "--wordnet", folder, "--root", "unicorn")[2] == (
+        "error: --root unicorn: WordNet has no such noun\n")
+
+
+def test_places_in_the_picture():
+    tree = grow({"animal": {"cat": ["tom"], "dog": None}, "person": None})
+    assert places(tree).tolist() == [[0, .5], [0, 2], [1, 0], [1, 1], [2, 0]]
+    assert places(tree, 1)[:2].tolist() == [[0, 0], [0, 1]]
