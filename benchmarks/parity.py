@@ -17,7 +17,7 @@ from minidarknet import Network, parser, weights
 
 LIBRARY = "/usr/lib/darknet/libdarknet.so"
 NETS = ("yolov2-tiny-voc", "darknet", "darknet19", "tiny", "extraction", "alexnet", "vgg-16", "darknet53",
-        "resnet18", "resnet34", "resnet50", "yolov3-tiny", "yolov3-voc")
+        "resnet18", "resnet34", "resnet50", "yolov3-tiny", "yolov3-voc", "cifar", "yolov1-tiny", "yolov1")
 RANGES = {"scale": (.5, 1.5), "rolling_variance": (.5, 1.5), "bias": (-.2, .2), "rolling_mean": (-.2, .2)}
 CALM = .6  # times the scale in residual networks: their softmax would saturate, and no difference could be seen
 

@@ -22,7 +22,8 @@ def short(options, seconds, head):
 
     options: NetOptions. seconds: measured time for one mini-batch of batch // subdivisions pictures. head: the network's
     head. Few updates have to go far: large inputs are shrunk to SHORT_SIDE (the drawn pictures are no larger), one size
-    for all, and the rate is SHORT_RATE at least and falls to nothing.
+    for all, and the rate is SHORT_RATE at least and falls to nothing. It always begins with a burn-in: where the cfg has
+    none, its own rates begin low instead (YOLOv1, which diverges otherwise).
     """
     mini = options.batch // options.subdivisions
     mini_batches = SHORT_SHARE * SHORT_MINUTES * 60 / seconds
@@ -34,7 +35,8 @@ def short(options, seconds, head):
     while subdivisions > 1 and mini_batches / subdivisions < MANY_UPDATES:
         subdivisions //= 2
     updates = max(int(mini_batches / subdivisions), 10)
+    burn_in = min(options.burn_in or updates, updates // 10)
     return {"net.batch": mini * subdivisions, "net.subdivisions": subdivisions, "net.max_batches": updates,
             "net.width": width, "net.height": height, **({f"{head.name}.random": 0} if head.multiscale else {}),
-            "net.learning_rate": max(options.learning_rate, SHORT_RATE), "net.burn_in": min(options.burn_in, updates // 10),
+            "net.learning_rate": max(options.learning_rate, SHORT_RATE), "net.burn_in": burn_in,
             "net.policy": "poly", "net.power": 1.5}

@@ -41,6 +41,14 @@ def test_only_a_head_of_many_sizes_is_held_to_one():
     assert "detection.random" not in schedule.short(BIG, 1, SimpleNamespace(name="detection", multiscale=False))
 
 
+@pytest.mark.parametrize("burn_in, found", [(1000, 60), (5, 5), (0, 60)])
+def test_the_rate_always_begins_low(burn_in, found):
+    """YOLOv1 has no burn-in: its own schedule begins at a low rate, which the short one raises."""
+    options = NetOptions(width=224, height=224, channels=3, batch=8, max_batches=40000, burn_in=burn_in)
+    changes = schedule.short(options, .8, REGION)
+    assert (changes["net.max_batches"], changes["net.burn_in"]) == (600, found)
+
+
 def test_an_endless_schedule_is_shortened():
     assert schedule.short(NetOptions(width=8, height=8, channels=3, batch=8), .1, REGION)["net.max_batches"] > 0
 
