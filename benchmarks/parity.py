@@ -10,7 +10,7 @@ import argparse
 from minidarknet import oracles, parity
 
 NETS = ("yolov2-tiny-voc", "darknet", "darknet19", "tiny", "extraction", "alexnet", "vgg-16", "darknet53",
-        "resnet18", "resnet34", "resnet50", "yolov3-tiny", "yolov3-voc")
+        "resnet18", "resnet34", "resnet50", "yolov3-tiny", "yolov3-voc", "cifar", "yolov1-tiny", "yolov1")
 
 
 def compare(name):

@@ -27,7 +27,8 @@ def short(options, seconds):
 
     options: NetOptions. seconds: measured time for one mini-batch of batch // subdivisions pictures. Few updates have
     to go far: large inputs are shrunk to SHORT_SIDE (the drawn pictures are no larger), and the rate is SHORT_RATE at
-    least and falls to nothing.
+    least and falls to nothing. It always begins with a burn-in: where the cfg has none, its own rates begin low instead
+    (YOLOv1, which diverges otherwise).
     """
     mini = options.batch // options.subdivisions
     mini_batches = SHORT_SHARE * SHORT_MINUTES * 60 / seconds
@@ -39,10 +40,12 @@ def short(options, seconds):
     while subdivisions > 1 and mini_batches / subdivisions < MANY_UPDATES:
         subdivisions //= 2
     updates = max(int(mini_batches / subdivisions), 10)
+    burn_in = min(options.burn_in or updates, updates // 10)
     return {"net.batch": mini * subdivisions, "net.subdivisions": subdivisions, "net.max_batches": updates,
             "net.width": width, "net.height": height,
-            "net.learning_rate": max(options.learning_rate, SHORT_RATE), "net.burn_in": min(options.burn_in, updates // 10),
+            "net.learning_rate": max(options.learning_rate, SHORT_RATE), "net.burn_in": burn_in,
             "net.policy": "poly", "net.power": 1.5}
+
 
 def measure(net, truth):
     """Seconds for one mini-batch, measured on noise; compiles the kernels. The network is left as it was.

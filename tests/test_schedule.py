@@ -32,6 +32,14 @@ def test_a_schedule_that_fits_is_left_alone():
     assert schedule.short(NetOptions(width=8, height=8, channels=3, batch=8, max_batches=100), .1) == {}
 
 
+@pytest.mark.parametrize("burn_in, found", [(1000, 60), (5, 5), (0, 60)])
+def test_the_rate_always_begins_low(burn_in, found):
+    """YOLOv1 has no burn-in: its own schedule begins at a low rate, which the short one raises."""
+    options = NetOptions(width=224, height=224, channels=3, batch=8, max_batches=40000, burn_in=burn_in)
+    changes = schedule.short(options, .8)
+    assert (changes["net.max_batches"], changes["net.burn_in"]) == (600, found)
+
+
 def test_an_endless_schedule_is_shortened():
     assert schedule.short(NetOptions(width=8, height=8, channels=3, batch=8), .1)["net.max_batches"] > 0
 

@@ -36,4 +36,7 @@ class Batchnorm(Layer):
         x = self.sources[0].out
         self.norm.backward(self.ops, x, self.grad, run)
         for _, source, accumulate in self.source_grads():
-            self.ops.route_backward(self.grad, source.grad, 0, accumulate)
+            if accumulate:
+                source.grad += self.grad
+            else:
+                source.grad[...] = self.grad
