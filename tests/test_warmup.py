@@ -58,9 +58,10 @@ def test_afterwards_nothing_is_compiled(tmp_path, tiny_cfg, drawn):
 
 
 def test_the_default_is_every_kind_of_bundled_detector():
-    assert set(warmup.detectors()) == {"cfg/yolov2-nano.cfg", "cfg/yolov2-tiny-voc.cfg", "cfg/yolov2-voc.cfg",
-                                       "cfg/yolov3-tiny.cfg", "cfg/yolov3-voc.cfg", "cfg/yolov3-spp.cfg",
-                                       "cfg/yolov4-tiny.cfg", "cfg/yolov4.cfg"}
+    assert set(warmup.detectors()) == {"cfg/yolov1-tiny.cfg", "cfg/yolov1.cfg", "cfg/yolov2-nano.cfg",
+                                       "cfg/yolov2-tiny-voc.cfg", "cfg/yolov2-tinydarknet-voc.cfg",
+                                       "cfg/yolov2-voc.cfg", "cfg/yolov3-spp.cfg", "cfg/yolov3-tiny.cfg",
+                                       "cfg/yolov3-voc.cfg", "cfg/yolov4-tiny.cfg", "cfg/yolov4.cfg"}
 
 
 def test_clear(tmp_path, monkeypatch, capsys):
