@@ -226,7 +226,7 @@ def whole_schedule(net, seconds, update):
     said = (f"the cfg's schedule: {f'{o.max_batches:,}' if o.max_batches else 'endless'} updates of {pictures} pictures"
             f"{' of many sizes' if multiscale else ''}, {duration(total)} at this rate "
             "(loading and validation not counted)")
-    short = schedule.short(o, o.batch // o.subdivisions * seconds, net.head) if net.detects else {}
+    short = schedule.short(o, o.batch // o.subdivisions * seconds) if net.detects else {}
     if short:
         said += (f"\non the sample set `minidarknet train` cuts it to {short['net.max_batches']:,} updates of "
                  f"{short['net.batch']} pictures of {short['net.width']} x {short['net.height']}, at most "
