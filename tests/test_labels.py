@@ -213,10 +213,10 @@ def test_scoring_through_the_map_and_by_names(sure, drawn):
     x = np.zeros((1, 64, 64, 3), np.float32)
     data = load(str(drawn), "val", None, 1)
     assert not evaluate.mapped(net, data)                 # twelve shapes, twenty entries
-    assert evaluate.boxes_of(net, x, data)[2].shape == (1, 48, 23)
+    assert evaluate.boxes_of(net, net.predict(x), data)[2].shape == (1, 48, 23)
     data = type(data)(data.name, tuple(f"c{i}" for i in range(20)), data.examples, data.problems)
     assert evaluate.in_classes_of(net, data) is data      # the map comes before the names
-    probability = evaluate.boxes_of(net, x, data)[2]
+    probability = evaluate.boxes_of(net, net.predict(x), data)[2]
     assert probability.shape == (1, 48, 20)
     np.testing.assert_allclose(probability[0, 0, 11], .72, atol=1e-6)  # VOC's class 11 is the dog: .9 * .8
 

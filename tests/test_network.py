@@ -184,3 +184,9 @@ def test_classifiers_do_not_detect():
     net = Network.from_string(BODY.format(activation="leaky") + "[avgpool]\n[softmax]\n")
     with pytest.raises(UsageError, match="classifies"):
         net.detect(np.zeros((4, 4, 3), np.uint8))
+
+
+def test_boxes_of_something_else_are_refused():
+    net = small_network()
+    with pytest.raises(ValueError, match=r"pass what predict gave"):
+        net.boxes(np.zeros((1, *net.input.shape), np.float32))

@@ -54,8 +54,11 @@ class Detector(Layer):
         """What `out` (b, *shape), activated, says: (boxes, objectness, probability), by row, column and box of the cell.
 
         boxes: (b, n, 4) centre form in fractions of the network's input, n being all cells times per_cell. objectness:
-        (b, n). probability: (b, n, classes).
+        (b, n). probability: (b, n, classes). Raises ValueError for an `out` that is not this head's.
         """
+        if out.shape[1:] != self.shape:
+            raise ValueError(f"layer {self.index} [{self.name}] gives {self.shape} for a picture, not {out.shape[1:]}: "
+                             "pass what predict gave")
         boxes = np.empty((len(out), *self.grid, self.per_cell, 4), out.dtype)
         self.decode(out, boxes)
         return boxes.reshape(len(out), -1, 4), *self.scores(out)
