@@ -1,11 +1,6 @@
 """The tree of labels behind a head's classes: what [region] and [softmax] read from the file of their option `tree`."""
 from minidarknet.layers.base import Misfit
-from minidarknet.wordtree import WordTree, read_tree
-
-
-def tree_of(options, classes):
-    """The WordTree of a head without a file: all `classes` are siblings; None where options.tree names one to be read."""
-    return None if options.tree else WordTree.flat(classes)
+from minidarknet.wordtree import read_tree
 
 
 def open_tree(classes, find):

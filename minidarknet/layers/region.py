@@ -6,8 +6,8 @@ import numpy as np
 
 from minidarknet.layers.anchored import Anchored
 from minidarknet.layers.base import LayerOptions, Misfit
-from minidarknet.layers.labels import open_tree, tree_of
-from minidarknet.wordtree import read_map
+from minidarknet.layers.labels import open_tree
+from minidarknet.wordtree import WordTree, read_map
 
 WARM_UP_IMAGES = 12800  # so many images long every anchor-cell is drawn to its anchor (Darknet: a constant)
 
@@ -66,13 +66,17 @@ class Region(Anchored):
 
     def __init__(self, options, sources, ops, dtype=np.float32):
         super().__init__(options, sources, ops, dtype)
-        self.tree = tree_of(options, options.classes)
         self._find = None
 
     def open_files(self, find):
         self._find = find
         if self.options.tree:
             self.tree = open_tree(self.options.classes, find)
+
+    @cached_property
+    def tree(self):
+        """The WordTree of the classes: of one without a file they are all siblings; None until its file is opened."""
+        return None if self.options.tree else WordTree.flat(self.options.classes)
 
     @cached_property
     def map(self):
