@@ -9,7 +9,6 @@ import numpy as np
 from minidarknet import cli, parser, weights, weights_fit
 from minidarknet.files import replacing
 from minidarknet.network import Network
-from minidarknet.weights_misfit import KNOWN
 
 NO_SCALE = 1e-6     # a filter whose batch norm multiplies by less, in size, is dead
 PORTION = 1 << 20   # numbers that are looked at at a time
@@ -65,7 +64,7 @@ def main(argv=None):
         result.update(cfg=args.cfg, layers=layers, arrays=[row._asdict() for row in table])
     else:
         found = weights_fit.fits(file)
-        print("\n".join(_fitting(found, result["numbers"])))
+        print("\n".join(_fitting(found)))
         result["fits"] = [fit._asdict() for fit in found]
     if args.json:
         with replacing(args.json, "w", encoding="utf-8") as out:
@@ -152,11 +151,8 @@ def _warn(file, header, table):
         cli.warn([f"{file}: {problem}: detect and train refuse it" for problem in problems])
 
 
-def _fitting(found, count):
-    """The lines that tell which cfgs a file of `count` numbers fits. found: [weights_fit.Fit]."""
-    whole = any(fit.layers is None and not fit.settings for fit in found)
-    if count in KNOWN and not whole:
-        yield f"has the length of {KNOWN[count]}.weights, whose cfg is not bundled"
+def _fitting(found):
+    """The lines that tell which cfgs a file fits. found: [weights_fit.Fit]."""
     for fit in found:
         yield f"fits {fit}"
     if not found:

@@ -142,11 +142,6 @@ def _tree(data):
     return ["--set", f"softmax.tree={data.file('tree')}"] if data.value("tree") else []
 
 
-def _hier(words):
-    if words.flag("-hier") is not None:
-        print("note: -hier is passed over: only label trees have levels to stop at", file=sys.stderr)
-
-
 def _test(words):
     data, cfg, weights, image = words.take("DATA CFG WEIGHTS [IMAGE]")
     return _found(words, cfg, weights, image, _names(_data(data)))
@@ -160,11 +155,10 @@ def _detect(words):
 
 def _found(words, cfg, weights, image, names):
     """What `detector test` does: thresh .5, the picture with its boxes as predictions.jpg."""
-    _hier(words)
     thresh = words.options(thresh="-thresh") or ["--thresh", "0.5"]
     out = words.flag("-out") or "predictions"
-    return ["detect", cfg, weights, _image(image), *names, *thresh, *words.options(nms="-nms"), *_style(words), "--picture",
-            f"{out}.jpg"]
+    return ["detect", cfg, weights, _image(image), *names, *thresh, *words.options(nms="-nms", hier="-hier"),
+            *_style(words), "--picture", f"{out}.jpg"]
 
 
 def _train(words):
@@ -199,7 +193,8 @@ def _valid(words):
     path, cfg, weights = words.take("DATA CFG WEIGHTS")
     data, out = _data(path), words.flag("-out")
     folder, form = data.value("results", "results"), data.value("eval", "voc")
-    _hier(words)
+    if words.flag("-hier") is not None:
+        print("note: -hier is passed over: scores are taken at every level of a label tree", file=sys.stderr)
     if form == "imagenet":
         raise UsageError(f"{data.place('eval')}: ImageNet's detection files are not written; expected voc or coco")
     files = ["--coco", str(Path(folder, f"{out or 'coco_results'}.json"))] if form == "coco" else \

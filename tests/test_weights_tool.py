@@ -94,7 +94,7 @@ def test_a_file_that_fits_nothing(files, capsys):
     assert code == 0 and "fits no bundled cfg: --cfg CFG says where it departs" in out
     with open(files[1], "r+b") as file:
         file.truncate(20 + 4 * 48807501)
-    assert "has the length of yolo9000.weights, whose cfg is not bundled" in run(capsys, files[1])[1]
+    assert "fits cfg/yolo9000.cfg\n" in run(capsys, files[1])[1]
 
 
 @pytest.mark.parametrize("data, told", [(b"", "an empty file"), (b"[net]\n", "CFG and WEIGHTS were swapped"),

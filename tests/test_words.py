@@ -58,6 +58,8 @@ def do(capsys):
                                                        "--backup backup"),
     ("detector train my.data my.cfg my.weights -gpus 0,1 -map",
      "train my.cfg --data my.data --weights my.weights --keep-seen --backup backup/"),
+    ("detector test my.data my.cfg my.weights dog.jpg -hier 0.4",
+     "detect my.cfg my.weights dog.jpg --names my.names --thresh 0.5 --hier 0.4 --style darknet --picture predictions.jpg"),
     ("detector train my.data my.cfg my.weights -clear --max-batches 9",
      "train my.cfg --data my.data --weights my.weights --backup backup/ --max-batches 9"),
     ("detector valid my.data my.cfg my.weights -out mine_",
