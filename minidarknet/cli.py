@@ -17,6 +17,8 @@ COMMANDS = {  # name -> (module, what it does)
     "train": ("train", "train the network of a cfg on a data set"),
     "detect": ("detect", "find objects in pictures (or name the picture, for a classifier)"),
     "evaluate": ("evaluate", "score weights on a data set: AP per class and mAP"),
+    "anchors": ("anchors", "find anchors that fit the boxes of a data set"),
+    "trace": ("trace", "show why one object of a picture got its loss"),
     "info": ("info", "print the table of a network's layers"),
     "check": ("check", "look for mistakes in a data set"),
     "bench": ("bench", "measure a network on this machine, layer by layer"),

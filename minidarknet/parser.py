@@ -7,17 +7,21 @@
 The grammar is Darknet's (src/parser.c, src/utils.c, src/option_list.c): spaces mean nothing anywhere, # and ; begin
 comment lines, of two equal keys the first holds. Carriage returns are dropped as well, as AlexeyAB's Darknet does.
 """
+import codecs
 import dataclasses
+import difflib
 import re
+from pathlib import Path
 
 from minidarknet.errors import CfgError, UsageError
+from minidarknet.files import replacing
 from minidarknet.grammar import ALIASES, SECTIONS, Cfg, Entry, Section, did_you_mean, error, place
 from minidarknet.netoptions import keep_mini_batch
 from minidarknet.options import convert, typed
 from minidarknet.paths import resolve
 
 __all__ = ["Cfg", "Entry", "Section", "error", "override", "parse", "place", "read", "render", "require_supported",
-           "settings", "typed", "with_classes"]
+           "settings", "typed", "with_classes", "write_back"]
 
 SETTING = re.compile(r"(\w+)(?:\[(-?\d+)\])?\.(\w+)", re.ASCII)
 VALUE_IN_LINE = re.compile(r"(\s*[^=]*=\s*)([^#]*?)(\s*(?:#.*)?)")
@@ -38,11 +42,16 @@ def read(path):
         raise CfgError(f"{path}: cannot be read: {problem.strerror}") from None
     if b"\0" in data:
         raise CfgError(f"{path}: this is not text; expected a cfg file (were CFG and WEIGHTS swapped?)")
+    return parse(data.decode(_encoding(data)), str(file))
+
+
+def _encoding(data):
+    """The encoding of a cfg's bytes: UTF-8 with or without its mark, else Latin-1 (keys and values are ASCII)."""
     try:
-        text = data.decode("utf-8-sig")
+        data.decode("utf-8")
     except UnicodeDecodeError:
-        text = data.decode("latin-1")   # comments of another age; keys and values are ASCII
-    return parse(text, str(file))
+        return "latin-1"    # comments of another age
+    return "utf-8-sig" if data.startswith(codecs.BOM_UTF8) else "utf-8"
 
 
 def parse(text, path="<string>"):
@@ -202,6 +211,28 @@ def render(cfg):
             elif entry.overridden:
                 added.setdefault(end, []).append(f"{entry.key}={entry.value}")
     return "\n".join(text for number, line in enumerate(lines, 1) for text in (line, *added.get(number, ())))
+
+
+def write_back(cfg):
+    """Put the overridden values of `cfg` into the file it was read from, in one piece; all other lines stay.
+
+    Encoding and line ends stay, too. Returns the lines that changed: [(line number, old, new)], str or None where a
+    line is new. Raises OSError.
+    """
+    data, before, after = Path(cfg.path).read_bytes(), cfg.text.replace("\r", ""), render(cfg)
+    with replacing(cfg.path) as file:
+        file.write((after.replace("\n", "\r\n") if b"\r\n" in data else after).encode(_encoding(data)))
+    return _changes(before.split("\n"), after.split("\n"))
+
+
+def _changes(before, after):
+    """[(line number, old line or None, new line)] where two lists of lines differ."""
+    found = []
+    for kind, i, j, m, n in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if kind != "equal":
+            old = [*before[i:j], *[None] * (n - m)]
+            found += [(m + k + 1, old[k], new) for k, new in enumerate(after[m:n])]
+    return found
 
 
 def _count(cfg, section, key, default):

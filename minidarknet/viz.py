@@ -1,4 +1,4 @@
-"""Pictures for people: boxes on photographs, training curves, anchors, feature maps.
+"""Pictures for people: boxes on photographs, training curves, feature maps.
 
 Boxes are drawn with Pillow, curves with matplotlib, which is imported inside the functions that need it and used
 without a window system. Files are replaced in one piece.
@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from minidarknet.figures import blank as _figure
+from minidarknet.figures import plain as _plain
+from minidarknet.figures import save as _save
 from minidarknet.files import replacing
 
 # Okabe and Ito's colours, told apart with any kind of colour vision (Okabe & Ito 2008, "Color Universal Design").
@@ -160,31 +163,6 @@ def save_picture(picture, path, **options):
         picture.save(file, kind, **options)
 
 
-def _figure(width, height):
-    """A matplotlib figure of width x height inches that needs no screen, and leaves pyplot's state alone."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure((width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _plain(axes, x=None, y=None, title=None):
-    """Label a matplotlib axes and take away what carries no information."""
-    axes.set(xlabel=x or "", ylabel=y or "")
-    axes.set_title(title or "", loc="left", fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(True, color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-
-
-def _save(figure, path):
-    """Write a figure as PNG in one piece."""
-    with replacing(path) as file:
-        figure.savefig(file, format="png")
-
-
 def _columns(metrics):
     """metrics.csv (path) or its rows (dicts) as a dict of float64 arrays, NaN where a value is empty or missing."""
     if isinstance(metrics, (str, Path)):
@@ -278,25 +256,6 @@ def precision_recall_plot(curves, path, title=None):
            title or f"mAP {mean:.3f}")
     if curves:
         figure.legend(loc="outside right upper", frameon=False, fontsize=8, ncols=-(-len(curves) // 24), title="class  AP")
-    _save(figure, path)
-
-
-def anchors_plot(anchors, shapes, path, unit="cells"):
-    """The widths and heights of all boxes of a data set, and the anchors among them, as the PNG file `path`.
-
-    anchors: (a, 2) widths and heights. shapes: (n, 2) of the boxes, in the same unit. unit: its name, for the axes.
-    """
-    anchors, shapes = np.asarray(anchors, float), np.asarray(shapes, float)
-    figure = _figure(6, 5.5)
-    axes = figure.subplots()
-    axes.scatter(shapes[:, 0], shapes[:, 1], s=8, alpha=0.3, color=PALETTE[4], linewidths=0, label="boxes")
-    axes.scatter(anchors[:, 0], anchors[:, 1], s=90, marker="X", color=PALETTE[5], edgecolor="white", label="anchors")
-    for w, h in anchors:
-        axes.plot([0, w, w], [h, h, 0], color=PALETTE[5], linewidth=0.8, alpha=0.6)
-        axes.annotate(f"{w:.2f}, {h:.2f}", (w, h), (6, 6), textcoords="offset points", fontsize=8)
-    axes.set(xlim=(0, None), ylim=(0, None), aspect="equal")
-    _plain(axes, f"width ({unit})", f"height ({unit})", f"{len(anchors)} anchors, {len(shapes)} boxes")
-    axes.legend(frameon=False, loc="upper left")
     _save(figure, path)
 
 

@@ -17,9 +17,10 @@ ROOMS = [
      "activations", "cores", "__init__"},                                                   # 0 ground
     {"layers"},                                                                             # 1 layers
     {"network", "fuse", "weights", "weights_misfit", "optimizer"},                                  # 2 machine
-    {"data", "detections", "metrics", "viz"},                                               # 3 workshop
+    {"data", "detections", "metrics", "viz", "figures", "viz_anchors", "viz_trace", "clusters", "explain",
+     "lessons"},                                                                            # 3 workshop
     {"cli", "train", "trainer", "schedule", "runs", "evaluate", "detect", "info", "check", "show", "bench", "machine",
-     "warmup", "compiling", "__main__"},                                                    # 4 commands
+     "warmup", "compiling", "anchors", "trace", "__main__"},                                # 4 commands
 ]
 EXCEPTION = ("network", {"data", "detections"})  # Network.detect, a convenience, imports upstairs inside the method
 

@@ -32,6 +32,15 @@ class Geometry(NamedTuple):
     placed: tuple   # size of the picture on the canvas
     offset: tuple   # its left top corner there
 
+    def apply(self, boxes):
+        """Boxes of the picture as boxes of the network's input: (x placed + offset) / canvas.
+
+        boxes: (n, 4), centre form, fractions of the picture. Returns (n, 4) float64, fractions of the network's input.
+        """
+        boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+        placed, canvas = np.array(self.placed, np.float64), np.array(self.canvas, np.float64)
+        return np.concatenate([(boxes[:, :2] * placed + self.offset) / canvas, boxes[:, 2:] * placed / canvas], axis=1)
+
     def undo(self, boxes):
         """Boxes of the network's input as pixels of the original picture: (x canvas - offset) picture / placed.
 
@@ -170,26 +179,32 @@ def read(path):
         raise BrokenPicture(path, _reason(path, error)) from error
 
 
-def letterbox(picture, shape):
-    """Fit a picture into the network's input, keeping its aspect; the rest is grey .5.
+def placement(size, shape, mode="letterbox"):
+    """Where a picture will lie in the network's input: its Geometry.
 
-    The picture becomes W wide (or H high), the other side is rounded down; whole margins, the larger one last.
-    picture: (h, w, 3) uint8. shape: (H, W). Returns x (H, W, 3) float32 in 0..1, and its Geometry.
+    letterbox: it becomes W wide (or H high), the other side is rounded down; whole margins, the larger one last.
+    stretch: it covers everything. size: (w, h) of the picture. shape: (H, W). mode: "letterbox" or "stretch".
 
     Darknet: src/image.c, letterbox_image.
     """
-    # Imported here: reading files must not need Numba.
-    from minidarknet.kernels.image import resize_darknet
-
-    (height, width), (h, w) = shape, picture.shape[:2]
-    if width * h < height * w:
-        new_width, new_height = width, max(h * width // w, 1)
+    (height, width), (w, h) = shape, size
+    if mode == "stretch":
+        placed = width, height
+    elif width * h < height * w:
+        placed = width, max(h * width // w, 1)
     else:
-        new_width, new_height = max(w * height // h, 1), height
-    left, top = (width - new_width) // 2, (height - new_height) // 2
-    x = np.full((height, width, 3), FILL, np.float32)
-    resize_darknet(picture, x[top:top + new_height, left:left + new_width], 255.0, False)
-    return x, Geometry((w, h), (width, height), (new_width, new_height), (left, top))
+        placed = max(w * height // h, 1), height
+    return Geometry((w, h), (width, height), placed, ((width - placed[0]) // 2, (height - placed[1]) // 2))
+
+
+def letterbox(picture, shape):
+    """Fit a picture into the network's input, keeping its aspect; the rest is grey .5.
+
+    picture: (h, w, 3) uint8. shape: (H, W). Returns x (H, W, 3) float32 in 0..1, and its Geometry (see placement).
+
+    Darknet: src/image.c, letterbox_image.
+    """
+    return fit(picture, shape, "letterbox")
 
 
 def stretch(picture, shape):
@@ -199,17 +214,19 @@ def stretch(picture, shape):
 
     Darknet: src/image.c, resize_image.
     """
-    from minidarknet.kernels.image import resize_darknet
-
-    (height, width), (h, w) = shape, picture.shape[:2]
-    x = np.empty((height, width, 3), np.float32)
-    resize_darknet(picture, x, 255.0, False)
-    return x, Geometry((w, h), (width, height), (width, height), (0, 0))
+    return fit(picture, shape, "stretch")
 
 
 def fit(picture, shape, mode="letterbox"):
     """letterbox or stretch, as `mode` says. picture: (h, w, 3) uint8; shape: (H, W). Returns (x, Geometry)."""
-    return {"letterbox": letterbox, "stretch": stretch}[mode](picture, shape)
+    # Imported here: reading files must not need Numba.
+    from minidarknet.kernels.image import resize_darknet
+
+    geometry = placement(picture.shape[1::-1], shape, mode)
+    (left, top), (width, height) = geometry.offset, geometry.placed
+    x = np.full((*shape, 3), FILL, np.float32)
+    resize_darknet(picture, x[top:top + height, left:left + width], 255.0, False)
+    return x, geometry
 
 
 def is_picture(path):

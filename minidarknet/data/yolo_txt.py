@@ -133,8 +133,12 @@ def _object(fields, names):
     return int(number), (left, top, right, bottom), complaint
 
 
-def _example(id, picture, label, names, problems):
-    """The Example of one picture with its YOLO labels (label: Path or None: background), or None with a Problem."""
+def example(id, picture, label, names, problems):
+    """The Example of one picture with its YOLO labels, or None, with a Problem, when it cannot be used.
+
+    id: str; picture: its path; label: Path of the label file, or None: background; names: class names by id; problems:
+    list of Problem, appended.
+    """
     try:
         width, height = pictures.size(picture)
     except pictures.BrokenPicture as broken:
@@ -219,7 +223,7 @@ def load(path, split, limit=None):
         if label is None and picture.parent.name in FOLDERS and xml.is_file():
             one = voc.example(id, picture, xml, voc.parse(xml), index, problems)
         else:
-            one = _example(id, picture, label, names, problems)
+            one = example(id, picture, label, names, problems)
             xml = None
         labelled += bool(label or xml)
         if one:

@@ -14,6 +14,7 @@ class Detector(Layer):
 
     trains_from_truth = True
     detects = True
+    unit = ""   # what the anchors of the cfg are measured in
 
     @property
     def per_cell(self):
@@ -41,6 +42,21 @@ class Detector(Layer):
         """(num, 2) width and height of the cfg's anchors, in the cfg's unit."""
         return np.reshape(np.array(self.options.anchors, self.dtype), (-1, 2))
 
+    @property
+    def own_anchors(self):
+        """Which of the cfg's anchors are this head's (list of int)."""
+        return list(range(self.options.num))
+
+    @property
+    def ignore_thresh(self):
+        """IoU with some truth above which a box that answers for none is not told "no object here"."""
+        return self.options.ignore_thresh
+
+    @property
+    def extent(self):
+        """(width, height) of the network's input in the unit of the anchors."""
+        raise NotImplementedError
+
     def boxes(self, out):
         """What `out` (b, h, w, c), activated, says: (boxes, objectness, probability), by row, column and anchor.
 
@@ -61,8 +77,9 @@ class Detector(Layer):
     def _train(self, run, truth):
         b, (h, w, c), n = len(truth), self.shape, self.per_cell
         boxes = self.buffer("boxes", (b, h, w, n * 4)).reshape(b, h, w, n, 4)
+        # Kept until the next pass, for whoever wants to know why the loss is what it is (explain.py).
         target, weight, self.gradient = (self.buffer(name, (b, h, w, c)) for name in ("target", "weight", "gradient"))
-        self.match = np.empty((b, truth.shape[1], 4))
+        self.target, self.weight, self.match = target, weight, np.empty((b, truth.shape[1], 4))
         loss, cost = np.empty(b), np.empty(b)
         self.decode(self.out, boxes)
         self.assign(run, boxes, truth, target, weight, self.match)

@@ -48,6 +48,7 @@ class Region(Detector):
 
     name = "region"
     Options = RegionOptions
+    unit = "cells"
 
     def out_shape(self, *shapes):
         o = self.options
@@ -61,6 +62,16 @@ class Region(Detector):
     def per_cell(self):
         """How many anchors, and so boxes, a cell has."""
         return self.options.num
+
+    @property
+    def ignore_thresh(self):
+        """IoU with some truth above which a box that answers for none is not told "no object here"."""
+        return self.options.thresh
+
+    @property
+    def extent(self):
+        """(width, height) of the network's input in the unit of the anchors: how many cells."""
+        return self.shape[1::-1]
 
     def activate(self, x, out):
         """x raw -> out, both (b, h, w, c)."""

@@ -46,6 +46,7 @@ class Yolo(Detector):
 
     name = "yolo"
     Options = YoloOptions
+    unit = "pixels"
 
     def out_shape(self, *shapes):
         o = self.options
@@ -62,10 +63,19 @@ class Yolo(Detector):
         return len(self.options.mask)
 
     @property
+    def own_anchors(self):
+        """Which of the cfg's anchors are this head's (list of int)."""
+        return list(self.options.mask)
+
+    @property
+    def extent(self):
+        """(width, height) of the network's input in the unit of the anchors: how many pixels."""
+        return self.network_shape[1::-1]
+
+    @property
     def _where(self):
         """What the kernels want to know of the anchors: all of them, the mask, the network's (width, height)."""
-        h, w = self.network_shape[:2]
-        return self.anchors, np.array(self.options.mask), (w, h)
+        return self.anchors, np.array(self.options.mask), self.extent
 
     def activate(self, x, out):
         """x raw -> out, both (b, h, w, c)."""
