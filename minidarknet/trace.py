@@ -175,10 +175,11 @@ def _asks_text(found, names, kind):
     classes = found.asks[5:]
     wrong = sorted((ask for k, ask in enumerate(classes) if k != kind), key=lambda ask: -abs(ask.delta))
     shown = [*found.asks[:5], classes[kind], *wrong[:2]]
-    lines = ["  entry                  raw      out   target   weight     delta    slope  gradient"]
-    for ask in shown:
-        entry = ask.entry if not ask.entry.startswith("class ") else f"class {names[int(ask.entry[6:])]}"
-        lines.append(f"  {entry:16} {ask.raw:9.3f} {ask.out:8.3f} {ask.target:8.3f} {ask.weight:8.3f} {ask.delta:9.4f} "
+    entries = [ask.entry if not ask.entry.startswith("class ") else f"class {names[int(ask.entry[6:])]}" for ask in shown]
+    wide = max(map(len, entries))
+    lines = [f"  {'entry':{wide}}       raw      out   target   weight     delta    slope  gradient"]
+    for entry, ask in zip(entries, shown):
+        lines.append(f"  {entry:{wide}} {ask.raw:9.3f} {ask.out:8.3f} {ask.target:8.3f} {ask.weight:8.3f} {ask.delta:9.4f} "
                      f"{'-' if ask.slope is None else format(ask.slope, '.3f'):>8} {ask.gradient:9.4f}")
     return [*lines, "  delta = weight (target - out), as Darknet keeps it; gradient = -delta slope, what is passed back"]
 

@@ -55,7 +55,7 @@ def _responsible(axes, found, x, names):
     _frame(axes, found.truth, TRUTH, width=2.6, label="truth")
     _frame(axes, found.box, OURS, width=2.2, label="responsible box now")
     axes.plot(*found.truth[:2], "o", color=TRUTH, markersize=5)
-    axes.legend(loc="lower left", fontsize=8, framealpha=.85)
+    axes.legend(loc="lower left", fontsize=8, frameon=True, framealpha=.85)
 
 
 def _bystanders(axes, found, x):
@@ -67,7 +67,7 @@ def _bystanders(axes, found, x):
             width = 1.6 if colour == IGNORED else .5 + 1.8 * abs(box.gradient) / strongest
             _frame(axes, box.box, colour, width=width, label=label if i == 0 else None)
     _frame(axes, found.truth, TRUTH, width=2.6, label="truth")
-    axes.legend(loc="lower left", fontsize=8, framealpha=.85)
+    axes.legend(loc="lower left", fontsize=8, frameon=True, framealpha=.85)
 
 
 def _deltas(axes, found, names):

@@ -1,12 +1,19 @@
 """What the tests share: a seeded source of random numbers, framed arrays, the two-thread check."""
+from pathlib import Path
+
 import numba
 import numpy as np
 import pytest
+
+LESSONS = Path(__file__).parents[1] / "minidarknet" / "lessons"
 
 
 def pytest_configure(config):
     """Name our markers, so that a misspelt one is an error."""
     config.addinivalue_line("markers", "plain: also run with the JIT switched off, as ordinary Python (test_kernels.py)")
+    config.addinivalue_line("markers", "lesson: judges what you filled into the stubs of minidarknet/lessons")
+    for file in sorted(LESSONS.glob("lesson_*.py")):
+        config.addinivalue_line("markers", f"{file.stem}: judges your answers in {file.name}")
 
 
 @pytest.fixture

@@ -218,6 +218,19 @@ def test_what_is_rendered_reads_as_it_was_set(one, two):
     assert after == before and again.warnings == []
 
 
+@pytest.mark.parametrize("encoding, ends", [("utf-8", "\n"), ("utf-8-sig", "\r\n"), ("latin-1", "\n")])
+def test_write_back_changes_its_lines_and_no_other_byte(tmp_path, encoding, ends):
+    before = ("# f\xfcr alle\n" + SMALL).replace("\n", ends).encode(encoding)
+    file = tmp_path / "my.cfg"
+    file.write_bytes(before)
+    changes = parser.write_back(parser.override(parser.read(file), {"convolutional.filters": 40, "net.height": 8}))
+    assert file.read_bytes() == before.replace(b"filters = 15 ", b"filters = 40 ").replace(
+        b"width=8" + ends.encode(), f"width=8{ends}height=8{ends}".encode())
+    assert changes == [(5, None, "height=8"),
+                       (9, "filters = 15   # three classes", "filters = 40   # three classes")]
+    assert parser.write_back(parser.read(file)) == []
+
+
 def test_with_classes_changes_head_and_filters():
     cfg = parser.with_classes(parser.read("cfg/yolov2-tiny.cfg"), 3)
     assert cfg.layers[15].get("classes") == "3" and cfg.layers[14].get("filters") == "40"

@@ -176,6 +176,18 @@ def test_undo_takes_every_placed_pixel_back(picture, mode):
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="needs the pictures and values that lie beside the project")
+@pytest.mark.parametrize("mode", ["letterbox", "stretch"])
+@pytest.mark.parametrize("size", [(37, 24), (24, 37), (50, 50), (1, 300)])
+def test_apply_then_undo_gives_the_box_back(size, mode, rng):
+    geometry = pictures.placement(size, (41, 66), mode)
+    boxes = rng.uniform(.1, .9, (20, 4))
+    corners = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
+    np.testing.assert_allclose(geometry.undo(geometry.apply(boxes)), corners * np.tile(size, 2), atol=1e-9)
+    whole = geometry.apply([[.5, .5, 1, 1]])[0]
+    np.testing.assert_allclose((whole[:2] - whole[2:] / 2) * (66, 41), geometry.offset, atol=1e-9)
+    np.testing.assert_allclose(whole[2:] * (66, 41), geometry.placed)
+
+
 def test_letterbox_of_real_photographs_equals_the_real_darknets():
     seen = 0
     for file in sorted((SHARED / "data/reference/golden").glob("*.npz")):
