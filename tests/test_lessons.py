@@ -92,10 +92,11 @@ def test_a_list_is_as_good_as_an_array_and_rounding_is_no_mistake():
 
 
 def test_check_finds_the_exercise_by_name(capsys):
-    assert lessons.check(named(next(t for t in TASKS if t.name == "shape_iou").right, TASKS[0])) is True
+    iou = next(task for task in TASKS if task.name == "shape_iou")
+    assert lessons.check(named(iou.right, iou)) is True
     assert capsys.readouterr().out.startswith("shape_iou: right. ")
     assert lessons.check(toy) is False
-    assert "there is no exercise 'toy'; there are shape_iou, " in capsys.readouterr().out
+    assert f"there is no exercise 'toy'; there are {TASKS[0].name}, " in capsys.readouterr().out
 
 
 def test_a_task_is_shown_without_its_answer(capsys):
