@@ -9,7 +9,7 @@ DRAWS = [3, 7, 1, 9]
 
 
 def _size(step, draws):
-    return (multiscale.SMALLEST + draws[step // multiscale.EVERY]) * 32
+    return (multiscale.DETECTOR.smallest + draws[step // multiscale.DETECTOR.every]) * 32
 
 
 @exercise(
