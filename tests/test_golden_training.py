@@ -12,8 +12,11 @@ import pytest
 from minidarknet import SGD, Network, parser
 from minidarknet.layers import Convolutional
 from minidarknet.layers.activation import Activation
+from minidarknet.layers.cost import Cost
+from minidarknet.layers.detection import Detection
 from minidarknet.layers.reorg import Reorg
 from minidarknet.ops import BACKENDS
+from minidarknet.wordtree import MASK
 
 FOLDER = Path(__file__).parent / "golden" / "training"
 NAMES = sorted(file.stem for file in FOLDER.glob("*.npz"))
@@ -67,9 +70,11 @@ def test_ten_updates(name, parts, backend, tmp_path):
 
 def test_every_layer_that_darknet_trains_is_here():
     """It does not survive [batchnorm], and of [region] it has the cost but no gradient."""
-    trained = {section.name for name in NAMES for section in parser.read(FOLDER / f"{name}.cfg").layers}
-    assert trained >= {"activation", "avgpool", "connected", "convolutional", "cost", "crop", "dropout", "maxpool", "reorg",
-                       "region", "route", "shortcut", "softmax", "upsample", "yolo"}
+    layers = [section for name in NAMES for section in parser.read(FOLDER / f"{name}.cfg").layers]
+    assert {section.name for section in layers} >= {
+        "activation", "avgpool", "connected", "convolutional", "cost", "crop", "detection", "dropout", "local", "maxpool",
+        "normalization", "reorg", "region", "route", "shortcut", "softmax", "upsample", "yolo"}
+    assert {section.get("type") for section in layers if section.name == "cost"} >= {"sse", "smooth", "L1", "masked", "wgan"}
     assert set(NAMES) == {file.stem for file in FOLDER.glob("*.cfg")}
     assert all(file.stat().st_size < 100_000 for file in FOLDER.iterdir())
 
@@ -83,8 +88,23 @@ def test_a_gradient_that_is_not_written_over_is_noticed(name, layer, monkeypatch
     assert max(cost, *arrays.values()) > 10 * TOLERANCE
 
 
-@pytest.mark.parametrize("name", ["convolutional", "classifier", "residual"])
+@pytest.mark.parametrize("name", ["convolutional", "classifier", "residual", "normalization", "smooth", "wgan"])
 def test_the_exact_mathematics_is_another(name, tmp_path):
-    """Negative control: without strict_darknet_cpu batch norm has its true gradient, and shortcut's alpha too."""
+    """Negative control: without strict_darknet_cpu batch norm has its true gradient, as have shortcut and costs."""
     cost, arrays = distances(name, 1, tmp_path, backend="kernels")
+    assert max(cost, *arrays.values()) > 10 * TOLERANCE
+
+
+def no_mask(measure):
+    return lambda self, x, truth, strict: measure(self, x, np.where(truth == MASK, 0, truth), strict)
+
+
+@pytest.mark.parametrize("name, cls, method, wrong", [
+    ("masked", Cost, "_measure", no_mask),
+    ("detection", Detection, "_chosen", lambda chosen: lambda self, run, truth: chosen(self, run, truth) + 1),
+    ("detection-softmax", Detection, "_chosen", lambda chosen: lambda self, run, truth: 0 * chosen(self, run, truth) - 1)])
+def test_a_wrong_target_is_noticed(name, cls, method, wrong, tmp_path, monkeypatch):
+    """Negative control: unknown numbers taken for zeros; the first box always; the best box where size should decide."""
+    monkeypatch.setattr(cls, method, wrong(getattr(cls, method)))
+    cost, arrays = distances(name, 1, tmp_path, backend="kernels", strict_darknet_cpu=True)
     assert max(cost, *arrays.values()) > 10 * TOLERANCE

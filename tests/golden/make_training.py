@@ -8,6 +8,7 @@ initial: what the .weights file holds after its header, flat float32; and for su
 costs per picture as Darknet prints them, and final_1, final_2, like `initial`, after the tenth update. Update u is made
 from the first half of the pictures if u is even, else from the second; a half is one batch.
 """
+import ctypes
 import sys
 import tempfile
 from pathlib import Path
@@ -15,15 +16,19 @@ from pathlib import Path
 import numpy as np
 
 from minidarknet import Network, parser, weights
-from minidarknet.libdarknet import Libdarknet
+from minidarknet.libdarknet import FLOATS, PLACES, Libdarknet
 from minidarknet.parity import draw
+from minidarknet.wordtree import MASK
 
 HERE = Path(__file__).parent / "training"
 UPDATES, HEADER = 10, 20
+UNKNOWN = .3  # share of the numbers that a masked truth does not tell
 
 
 def drawn_truth(net, pictures, rng):
     """A truth for so many pictures as the last layer wants it: boxes, one class of each group, or any numbers."""
+    if net.head.name == "detection":
+        return drawn_in_cells(net.head, pictures, rng)
     if net.detects:
         truth = np.concatenate([rng.uniform(.1, .9, (pictures, 3, 2)), rng.uniform(.1, .6, (pictures, 3, 2)),
                                 rng.integers(0, net.classes, (pictures, 3, 1))], axis=2).astype(np.float32)
@@ -34,13 +39,44 @@ def drawn_truth(net, pictures, rng):
         groups = head.options.groups
         return np.eye(count // groups, dtype=np.float32)[rng.integers(0, count // groups, (pictures, groups))].reshape(
             pictures, count)
-    return rng.normal(0, 1, (pictures, count)).astype(np.float32)
+    truth, kind = rng.normal(0, 1, (pictures, count)).astype(np.float32), net.layers[-1].options.type
+    if kind == "masked":
+        truth[rng.random(truth.shape) < UNKNOWN] = MASK
+    return (truth > 0).astype(np.float32) if kind == "wgan" else truth
+
+
+def drawn_in_cells(head, pictures, rng):
+    """(pictures, 3, 5) boxes inside their pictures, no two of a picture in one cell; every second picture has two only."""
+    rows = np.zeros((pictures, 3, 5), np.float32)
+    for objects in rows:
+        cells = rng.permutation(head.grid[0] * head.grid[1])[:3]
+        objects[:, 0] = (cells % head.grid[1] + rng.uniform(.1, .9, 3)) / head.grid[1]
+        objects[:, 1] = (cells // head.grid[1] + rng.uniform(.1, .9, 3)) / head.grid[0]
+        objects[:, 2:4] = 2 * np.minimum(objects[:, :2], 1 - objects[:, :2]) * rng.uniform(.3, .95, (3, 2))
+    rows[..., 4] = rng.integers(0, head.options.classes, (pictures, 3))
+    rows[1::2, 1] = 0
+    return rows
+
+
+def gridded(head, boxes):
+    """The boxes (n, t, 5) as Darknet's own loader makes its truth of a label file: (n, side^2 * (5 + classes))."""
+    side, classes, fill = head.options.side, head.options.classes, ctypes.CDLL(PLACES[0]).fill_truth_region
+    fill.argtypes = (ctypes.c_char_p, FLOATS, *[ctypes.c_int] * 3, *[ctypes.c_float] * 4)
+    grids = np.zeros((len(boxes), side * side * (5 + classes)), np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        for grid, rows in zip(grids, boxes):
+            lines = [f"{int(row[4])} {row[0]:.9g} {row[1]:.9g} {row[2]:.9g} {row[3]:.9g}\n" for row in rows if row[2] > 0]
+            (Path(folder) / "a.txt").write_text("".join(lines))
+            fill(f"{folder}/a.jpg".encode(), grid.ctypes.data_as(FLOATS), classes, side, 0, 0, 0, 1, 1)
+    return grids
 
 
 def darknets(net, truth):
-    """The truth as Darknet reads it, flat: boxes are followed by rows of zeros."""
+    """The truth as Darknet reads it, flat: boxes are followed by rows of zeros, or stand in a grid for [detection]."""
     if truth.ndim == 2:
         return truth
+    if net.head.name == "detection":
+        return gridded(net.head, truth)
     rows = np.zeros((len(truth), net.head.darknet_truths, 5), np.float32)
     rows[:, :truth.shape[1]] = truth
     return rows.reshape(len(truth), -1)
