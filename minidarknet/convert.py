@@ -59,14 +59,6 @@ def main(argv=None):
     return 0
 
 
-def partial(cfg, file, out, layers):
-    """Darknet's `partial`: the first `layers` (int) layers of the .weights `file`, for the network `cfg`, into `out`.
-
-    Raises CfgError, WeightsError, MinidarknetError.
-    """
-    weights.save(loaded(cfg, file, layers), out, layers)
-
-
 def loaded(cfg, file, layers=None, overrides={}, strict=False):
     """The Network of `cfg` with the weights of `file`, .weights or .npz; of its first `layers` layers only where given.
 

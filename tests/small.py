@@ -6,6 +6,19 @@ import sys
 
 from minidarknet import Network
 
+COMMENTED = """[net]
+batch = 4
+width=8
+
+# the only layer
+[convolutional]
+filters = 15   # three classes
+activation=leaky
+[region]
+classes=3
+num = 5
+"""
+
 TINY = """[net]
 batch=8
 subdivisions=2

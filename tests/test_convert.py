@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from small_net import CFG, ENDS, arrays, filled
 
-from minidarknet import Network, cli, convert, weights
+from minidarknet import Network, cli, weights
 
 
 @pytest.fixture
@@ -29,15 +29,14 @@ def test_first_layers(here, capsys, words):
     assert code == 0 and out == f"{name}: the first 3 layers, version 0.2.0, seen 0 pictures\n"
     whole, part = (here / "good.weights").read_bytes(), (here / name).read_bytes()
     assert part[20:] == whole[20:ENDS[1]] and part[12:20] == bytes(8)
-    convert.partial("my.cfg", "good.weights", "again.weights", 3)
-    assert (here / "again.weights").read_bytes() == part
 
 
-def test_darknet19_conv_23(tmp_path):
+def test_darknet19_conv_23(tmp_path, capsys):
     """The features that YOLOv2's training starts from have 79,327,124 bytes."""
     net = Network.from_cfg("cfg/darknet19_448.cfg", initialise=False)
     weights.save(net, tmp_path / "a.weights")
-    convert.partial("cfg/darknet19_448.cfg", tmp_path / "a.weights", tmp_path / "darknet19_448.conv.23", 23)
+    code, _, _ = run(capsys, f"cfg/darknet19_448.cfg {tmp_path}/a.weights:23 {tmp_path}/darknet19_448.conv.23")
+    assert code == 0
     assert (tmp_path / "darknet19_448.conv.23").stat().st_size == 79327124
 
 

@@ -2,23 +2,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from small import COMMENTED
 
 from minidarknet import parser
 from minidarknet.errors import CfgError, UsageError
 from minidarknet.grammar import ALIASES, SECTIONS
-
-SMALL = """[net]
-batch = 4
-width=8
-
-# the only layer
-[convolutional]
-filters = 15   # three classes
-activation=leaky
-[region]
-classes=3
-num = 5
-"""
 
 
 def entries(section):
@@ -32,7 +20,7 @@ def refusal(text):
 
 
 def test_sections_keys_and_lines():
-    cfg = parser.parse(SMALL, "my.cfg")
+    cfg = parser.parse(COMMENTED, "my.cfg")
     assert [(s.name, s.line) for s in cfg.sections] == [("net", 1), ("convolutional", 6), ("region", 9)]
     assert cfg.net is cfg.sections[0] and cfg.layers == cfg.sections[1:]
     assert entries(cfg.layers[0]) == {"filters": "15#threeclasses", "activation": "leaky"}
@@ -188,20 +176,20 @@ def test_override_with_nothing():
 
 
 def test_errors_say_where():
-    cfg = parser.parse(SMALL, "my.cfg")
+    cfg = parser.parse(COMMENTED, "my.cfg")
     assert str(parser.error(cfg, cfg.layers[1], "is odd")) == "my.cfg:9 [region] is odd"
     assert str(parser.error(cfg, cfg.layers[1], "is odd", "num")) == "my.cfg:11 [region] is odd"
     assert str(parser.error(cfg, cfg.layers[1], "is odd", "tree")) == "my.cfg:9 [region] is odd"
 
 
 def test_render_gives_the_text_back():
-    assert parser.render(parser.parse(SMALL)) == SMALL
+    assert parser.render(parser.parse(COMMENTED)) == COMMENTED
 
 
 def test_render_puts_values_in_place():
-    cfg = parser.override(parser.parse(SMALL), {"convolutional.filters": 40, "region.thresh": .5, "net.batch": 3,
+    cfg = parser.override(parser.parse(COMMENTED), {"convolutional.filters": 40, "region.thresh": .5, "net.batch": 3,
                                                 "net.height": 8})
-    assert parser.render(cfg) == SMALL.replace("batch = 4", "batch = 3").replace("width=8\n", "width=8\nheight=8\n") \
+    assert parser.render(cfg) == COMMENTED.replace("batch = 4", "batch = 3").replace("width=8\n", "width=8\nheight=8\n") \
         .replace("filters = 15   # three", "filters = 40   # three").replace("num = 5\n", "num = 5\nthresh=0.5\n")
 
 
@@ -210,7 +198,7 @@ WORDS = st.sampled_from(["filters", "classes", "num", "new", "other"])
 
 @given(st.dictionaries(WORDS, st.integers(-9, 10 ** 6)), st.dictionaries(WORDS, st.integers(0, 99)))
 def test_what_is_rendered_reads_as_it_was_set(one, two):
-    cfg = parser.override(parser.parse(SMALL), {f"region.{key}": value for key, value in one.items()})
+    cfg = parser.override(parser.parse(COMMENTED), {f"region.{key}": value for key, value in one.items()})
     cfg = parser.override(cfg, {f"conv[0].{key}": value for key, value in two.items()})
     again = parser.parse(parser.render(cfg))
     before, after = ([(section.name, entry.key, entry.value.partition("#")[0]) for section in c.sections

@@ -22,6 +22,11 @@ class Anchored(Detector):
         return list(range(self.options.num))
 
     @property
+    def ignore_thresh(self):
+        """IoU with some truth above which a box that answers for none is not told "no object here"."""
+        return self.options.ignore_thresh
+
+    @property
     def extent(self):
         """(width, height) of the network's input in the unit of the anchors."""
         raise NotImplementedError

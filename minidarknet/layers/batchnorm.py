@@ -3,7 +3,7 @@
 The original Darknet neither trains such a section nor files its biases; we do both, in AlexeyAB's order.
 """
 from minidarknet.layers.base import Layer, Stored
-from minidarknet.layers.normalisation import CONVERGED, Normalisation
+from minidarknet.layers.statistics import CONVERGED, Normalisation
 
 
 class Batchnorm(Layer):

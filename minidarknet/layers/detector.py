@@ -45,11 +45,6 @@ class Detector(Layer):
         """boxes, target and weight -> grad (of the source's shape), loss and cost (b,), all written."""
         raise NotImplementedError
 
-    @property
-    def ignore_thresh(self):
-        """IoU with some truth above which a box that answers for none is not told "no object here"."""
-        return self.options.ignore_thresh
-
     def boxes(self, out):
         """What `out` (b, *shape), activated, says: (boxes, objectness, probability), by row, column and box of the cell.
 

@@ -1,6 +1,6 @@
 """[normalization]: numbers in proportion to their neighbours along the channels (Darknet: src/normalization_layer.c).
 
-Not the normalisation of a batch: that is normalisation.py, for [batchnorm] and batch_normalize=1.
+Not the normalisation of a batch: that is statistics.py, for [batchnorm] and batch_normalize=1.
 """
 from dataclasses import dataclass
 

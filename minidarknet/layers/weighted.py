@@ -3,7 +3,7 @@ import numpy as np
 
 from minidarknet.layers.base import Layer, Param
 from minidarknet.layers.nonlinearity import Nonlinearity
-from minidarknet.layers.normalisation import CONVERGED, Normalisation
+from minidarknet.layers.statistics import CONVERGED, Normalisation
 
 
 class Weighted(Layer):

@@ -2,7 +2,7 @@
 import numpy as np
 
 from minidarknet.layers.base import Run
-from minidarknet.layers.normalisation import EPSILON, Normalisation
+from minidarknet.layers.statistics import EPSILON, Normalisation
 from minidarknet.lessons import exercise
 
 _rng = np.random.default_rng(3)
