@@ -10,6 +10,7 @@ from minidarknet.names import names_beside
 from minidarknet.network import Network
 
 HEADERS = {"0.1.0": (0, 1, 0), "0.2.0": (0, 2, 0), "0.2.5": (0, 2, 5)}
+KINDS = ("weights", "npz", "onnx")
 PARTIAL = re.compile(r".*\.conv\.[0-9]+")     # Darknet's names for the first layers, darknet19_448.conv.23
 
 
@@ -21,6 +22,7 @@ def arguments():
     args.add_argument("weights", metavar="WEIGHTS[:N]", help="a .weights or .npz file; N: take the first N layers only, as "
                                                              "Darknet's `partial`, and forget how many pictures were seen")
     args.add_argument("out", metavar="OUT", type=cli.output, help="the file to write: .weights, .npz or .onnx")
+    args.add_argument("--to", choices=KINDS, help="what OUT is to be, whatever its name ends in")
     args.add_argument("--layers", type=cli.positive, metavar="N", help="the same as WEIGHTS:N")
     args.add_argument("--fold-batch-norm", action="store_true", help="multiply batch norm into the weights; OUT with the "
                                                                      "ending .cfg is the cfg without it")
@@ -74,11 +76,9 @@ def loaded(cfg, file, layers=None, overrides={}, strict=False):
 
 def _kind(args, layers):
     """"weights", "npz" or "onnx": what OUT is to be. Raises UsageError for options that do not go with it."""
-    kind = Path(args.out).suffix[1:]
-    if PARTIAL.fullmatch(args.out):
-        kind = "weights"
-    if kind not in ("weights", "npz", "onnx"):
-        raise UsageError(f"{args.out}: expected a name that ends in .weights, .npz or .onnx")
+    kind = args.to or ("weights" if PARTIAL.fullmatch(args.out) else Path(args.out).suffix[1:])
+    if kind not in KINDS:
+        raise UsageError(f"{args.out}: expected a name that ends in .weights, .npz or .onnx, or --to weights")
     for option, given, only in (("--layers", layers, ("weights", "npz")), ("--decode", args.decode, ("onnx",)),
                                 ("--size", args.size, ("onnx",)), ("--header", args.header != "0.2.0", ("weights", "npz"))):
         if given and kind not in only:

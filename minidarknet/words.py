@@ -275,7 +275,7 @@ def _yolo_valid(words):
 
 def _partial(words):
     cfg, weights, out, count = words.take("CFG WEIGHTS OUT N")
-    return ["convert", cfg, f"{weights}:{count}", out]
+    return ["convert", cfg, f"{weights}:{count}", out, "--to", "weights"]
 
 
 COMMANDS = {

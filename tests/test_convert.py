@@ -22,7 +22,8 @@ def run(capsys, words):
     return code, out, err
 
 
-@pytest.mark.parametrize("words", ["my.cfg good.weights:3 my.conv.3", "my.cfg good.weights part.weights --layers 3"])
+@pytest.mark.parametrize("words", ["my.cfg good.weights:3 my.conv.3", "my.cfg good.weights part.weights --layers 3",
+                                   "my.cfg good.weights:3 backbone --to weights"])
 def test_first_layers(here, capsys, words):
     code, out, _ = run(capsys, words)
     name = words.split()[2]

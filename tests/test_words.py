@@ -83,7 +83,7 @@ def do(capsys):
     ("yolo test cfg/yolov1.cfg yolov1.weights dog.jpg",
      "detect cfg/yolov1.cfg yolov1.weights dog.jpg --names cfg/voc.names --thresh 0.2 --nms 0.4 --resize stretch --style "
      "darknet --picture predictions.jpg"),
-    ("partial my.cfg my.weights my.conv.3 3", "convert my.cfg my.weights:3 my.conv.3"),
+    ("partial my.cfg my.weights backbone 3", "convert my.cfg my.weights:3 backbone --to weights"),
 ])
 def test_translations(place, old, new, capsys):
     assert words.spoken(old.split())
