@@ -3,7 +3,7 @@ import sys
 
 from minidarknet import cli, parser
 from minidarknet.errors import UsageError
-from minidarknet.paths import bundled, resolve
+from minidarknet.paths import SUFFIXES, bundled, resolve
 
 
 def arguments():
@@ -42,7 +42,10 @@ def text_of(name, classes=None, values=None):
     values: as for parser.override. Raises UsageError, CfgError.
     """
     file = resolve(name)
-    if file.suffix in (".names", ".data", ".tree"):
+    if not file.stat().st_size:
+        raise UsageError(f"{name} is empty. If `> {name}` was to fill it, the shell emptied it first: write to another name, "
+                         f"or ask for cfg/{file.name}")
+    if file.suffix in SUFFIXES and file.suffix != ".cfg":
         if classes or values:
             raise UsageError(f"{name} is no cfg: --classes and --set change cfgs only")
         return file.read_text(encoding="utf-8")

@@ -159,7 +159,8 @@ def test_pictures_and_labels_are_never_overwritten(place, do):
 @pytest.mark.parametrize("more, code, words", [
     (["--thresh", "-1"], 2, "from 0 to 1"), (["--thresh", "nan"], 2, "from 0 to 1"), (["--thresh", "x"], 2, "--thresh"),
     (["--nms", "1.5"], 2, "--nms"), (["--size", "0"], 2, "at least 1"), (["--size", "96x"], 2, "--size"),
-    (["--names", "nowhere"], 2, "nowhere"), (["--names", "two.names"], 2, "2 names"), (["--threads", "0"], 2, "--threads"),
+    (["--names", "nowhere"], 2, "nowhere"), (["--names", "two.names"], 2, "2 names"),
+    (["--names", "no.names"], 2, "0 names"), (["--threads", "0"], 2, "--threads"),
     (["--out", "file"], 2, "file is a file"), (["--out", "file/x"], 2, "file is a file"), (["--json", "."], 2, "a folder"),
     (["--json", "file/x.json"], 2, "file is a file"), (["--set", "region.thres=1"], 2, "did you mean thresh"),
     (["--set", "region.classes=3"], 2, "filters"),
@@ -168,6 +169,7 @@ def test_what_is_typed_wrong_is_said(place, do, more, code, words):
     picture(Path("a.png"))
     Path("file").write_text("")
     Path("two.names").write_text("a\nb\n")
+    Path("no.names").write_text("\n")
     got, out, err = do("a.png", "--out", "out", *more)
     assert (got, out) == (code, "") and words in err
     assert not Path("out").exists()

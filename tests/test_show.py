@@ -11,7 +11,7 @@ def run(capsys, *argv):
     return code, captured.out, captured.err
 
 
-@pytest.mark.parametrize("name", ["yolov2-tiny", "cfg/yolov2-tiny.cfg", "voc.names"])
+@pytest.mark.parametrize("name", ["yolov2-tiny", "cfg/yolov2-tiny.cfg", "voc.names", "voc.map"])
 def test_the_text_as_it_is(capsys, name):
     assert run(capsys, name) == (0, paths.resolve(name).read_text(), "")
 
@@ -40,3 +40,11 @@ def test_for_other_classes(capsys):
 def test_wrong_input(capsys, argv, told):
     code, out, err = run(capsys, *argv)
     assert (code, out) == (2, "") and told in err
+
+
+def test_a_file_that_the_shell_emptied(capsys, tmp_path, monkeypatch):
+    """`minidarknet cfg voc.names > voc.names`: the shell makes an empty file before we look for one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "voc.names").write_text("")
+    code, out, err = run(capsys, "voc.names")
+    assert (code, out) == (2, "") and "ask for cfg/voc.names" in err
