@@ -43,8 +43,8 @@ def text_of(name, classes=None, values=None):
     """
     file = resolve(name)
     if not file.stat().st_size:
-        raise UsageError(f"{name} is empty. If `> {name}` was to fill it, the shell emptied it first: write to another name, "
-                         f"or ask for cfg/{file.name}")
+        raise UsageError(f"{name} is empty. If `> {name}` was to fill it, the shell emptied it first: write to another "
+                         f"name, or ask for cfg/{file.name}")
     if file.suffix in SUFFIXES and file.suffix != ".cfg":
         if classes or values:
             raise UsageError(f"{name} is no cfg: --classes and --set change cfgs only")
