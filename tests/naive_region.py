@@ -95,7 +95,8 @@ def class_only_delta(out, delta, image, c, parent, scales, class_only_iou):
     ask_class(o, d, c, scales[3], parent)
 
 
-def deltas(out, anchors, truth, softmax, warm_up, thresh, bias_match, rescore, scales, parent=None, class_only_iou=.3):
+def deltas(out, anchors, truth, softmax, warm_up, thresh, bias_match, rescore, scales, parent=None, class_only_iou=.3,
+           direct=1):
     """Darknet's delta (before the factor sigma') and what it prints.
 
     out: activated (b, n, entries, h, w). truth: per image a list of (x, y, w, h, class), without empty rows.
@@ -142,6 +143,8 @@ def deltas(out, anchors, truth, softmax, warm_up, thresh, bias_match, rescore, s
                 class_probability.append(ask_class(o, d, c, class_scale, parent))
             ious.append(here)
             objectness.append(o[4])
+    if not direct:
+        in_anchors(delta, anchors)
     count = len(ious)
     mean = (lambda values: sum(values) / count) if count else (lambda values: None)
     return delta, {"avg_iou": mean(ious), "class_probability": mean(class_probability), "obj": mean(objectness),
@@ -149,10 +152,24 @@ def deltas(out, anchors, truth, softmax, warm_up, thresh, bias_match, rescore, s
                    "no_obj": out[:, :, 4].mean()}
 
 
-def gradient(out, delta):
+def offset(out, x, anchors):
+    """x and y as offsets in sizes of the anchor, as region proposal networks have them: changes out. x raw."""
+    for a, shape in enumerate(anchors):
+        for entry in (0, 1):
+            out[:, a, entry] = .5 + x[:, a, entry] * shape[entry]
+
+
+def in_anchors(delta, anchors):
+    """Delta of x and y in cells -> in sizes of the anchor: changes delta."""
+    for a, shape in enumerate(anchors):
+        for entry in (0, 1):
+            delta[:, a, entry] /= shape[entry]
+
+
+def gradient(out, delta, direct=1):
     """+dL/dz of the raw numbers: Darknet's GPU build multiplies x, y and objectness by sigma', nothing else."""
     result = -delta
-    for entry in (0, 1, 4):
+    for entry in (0, 1, 4) if direct else (4,):
         o = out[:, :, entry]
         result[:, :, entry] *= o * (1 - o)
     return result

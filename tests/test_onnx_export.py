@@ -49,6 +49,7 @@ DETECTORS = {
     "region": BODY.format(activation="leaky") + REGION.format(rescore=0),
     "region, independent classes": NET.format(w=9, h=7, c=3) + CONV + "[conv]\nfilters=16\nactivation=linear\n"
                                    "[region]\nnum=2\nclasses=3\nanchors=1,2,3,4\n",
+    "region, offsets": BODY.format(activation="leaky") + REGION.format(rescore=0) + "direct_location=0\n",
     "yolo": NET.format(w=32, h=64, c=1) + CONV + "[conv]\nfilters=16\nsize=3\nstride=16\npad=1\nactivation=linear\n[yolo]\n"
             "mask=2,3\n" + YOLO + "[route]\nlayers=0\n[conv]\nfilters=8\nsize=3\nstride=8\npad=1\nactivation=linear\n"
             "[yolo]\nmask=1\n" + YOLO,

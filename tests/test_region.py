@@ -9,7 +9,8 @@ import pytest
 from minidarknet.kernels.region import region_activate, region_assign, region_decode, region_loss
 from minidarknet.wordtree import WordTree
 
-DEFAULT = {"softmax": 1, "warm_up": False, "thresh": .6, "bias_match": 1, "rescore": 1, "scales": (1., 5., 1., 1.)}
+DEFAULT = {"direct": 1, "softmax": 1, "warm_up": False, "thresh": .6, "bias_match": 1, "rescore": 1,
+           "scales": (1., 5., 1., 1.)}
 
 
 def train(x, anchors, truth, classes, tree=None, class_only_iou=.3, **changes):
@@ -21,21 +22,21 @@ def train(x, anchors, truth, classes, tree=None, class_only_iou=.3, **changes):
     out, target, weight, grad = (np.full_like(x, np.nan) for _ in range(4))
     boxes = np.full((b, h, w, n, 4), np.nan, x.dtype)
     match, loss, cost = np.full((b, truth.shape[1], 4), np.nan), np.full(b, np.nan), np.full(b, np.nan)
-    region_activate(x, out, n, 4, o["softmax"], tree.borders)
+    region_activate(x, out, anchors, 4, o["direct"], o["softmax"], tree.borders)
     region_decode(out, anchors, classes, 4, boxes)
     region_assign(out, boxes, anchors, truth.astype(x.dtype), 4, o["softmax"], (tree.parent, tree.first, tree.last),
                   o["warm_up"], o["thresh"], o["bias_match"], o["rescore"], class_only_iou, o["scales"], target, weight,
                   match)
-    region_loss(out, target, weight, classes, 4, o["softmax"], grad, loss, cost)
-    return SimpleNamespace(x=x, out=out, boxes=boxes, target=target, weight=weight, match=match, grad=grad, loss=loss,
-                           cost=cost, classes=classes, softmax=o["softmax"], tree=tree)
+    region_loss(out, target, weight, anchors, classes, 4, o["direct"], o["softmax"], grad, loss, cost)
+    return SimpleNamespace(x=x, anchors=anchors, direct=o["direct"], out=out, boxes=boxes, target=target, weight=weight,
+                           match=match, grad=grad, loss=loss, cost=cost, classes=classes, softmax=o["softmax"], tree=tree)
 
 
 def loss_at(run, x):
     """The loss of other raw numbers under the assignments of `run`, its gradient being thrown away."""
     out, grad, loss, cost = np.empty_like(x), np.empty_like(x), np.empty(len(x)), np.empty(len(x))
-    region_activate(x, out, run.boxes.shape[3], 4, run.softmax, run.tree.borders)
-    region_loss(out, run.target, run.weight, run.classes, 4, run.softmax, grad, loss, cost)
+    region_activate(x, out, run.anchors, 4, run.direct, run.softmax, run.tree.borders)
+    region_loss(out, run.target, run.weight, run.anchors, run.classes, 4, run.direct, run.softmax, grad, loss, cost)
     return loss.sum()
 
 
@@ -107,8 +108,9 @@ def test_golden_statistics_and_boxes():
 
 # ---- the independent counterpart
 
-CASES = [{}, {"warm_up": True}, {"bias_match": 0}, {"rescore": 0}, {"softmax": 0}, {"thresh": .2},
-         {"softmax": 0, "warm_up": True, "bias_match": 0, "rescore": 0, "scales": (1.5, 2., .7, .3)}]
+CASES = [{}, {"direct": 0}, {"warm_up": True}, {"bias_match": 0}, {"rescore": 0}, {"softmax": 0}, {"thresh": .2},
+         {"softmax": 0, "warm_up": True, "bias_match": 0, "rescore": 0, "scales": (1.5, 2., .7, .3)},
+         {"direct": 0, "warm_up": True, "bias_match": 0}]
 SHAPES = [{}, {"n": 1}, {"classes": 1}, {"t": 0}, {"t": 45}, {"h": 1, "w": 7}, {"h": 5, "w": 2, "n": 3, "b": 3}]
 
 
@@ -120,10 +122,12 @@ def test_like_the_naive_counterpart(changes, shape, dtype):
     run = train(x, anchors, truth, shape.get("classes", 3), **changes)
     o = {**DEFAULT, **changes}
     out = naive.activate(naive.darknet_order(x.astype(np.float64), len(anchors)), o["softmax"])
+    if not o["direct"]:
+        naive.offset(out, naive.darknet_order(x.astype(np.float64), len(anchors)), anchors)
     delta, statistics = naive.deltas(out, anchors, rows(truth), **o)
     close = {"atol": 1e-12} if dtype == np.float64 else {"atol": 1e-5}
     np.testing.assert_allclose(run.out, naive.our_order(out), **close)
-    np.testing.assert_allclose(run.grad, naive.our_order(naive.gradient(out, delta)), **close)
+    np.testing.assert_allclose(run.grad, naive.our_order(naive.gradient(out, delta, o["direct"])), **close)
     np.testing.assert_allclose(run.cost, (delta ** 2).sum(axis=(1, 2, 3, 4)), rtol=1e-5)
     if statistics["count"]:
         means = run.match.reshape(-1, 4).mean(axis=0)
@@ -178,6 +182,23 @@ def test_gradient(changes):
     x, anchors, truth = random_case(4, b=1, h=2, w=3)
     run = train(x, anchors, truth, 3, **changes)
     assert gradient_error(run.grad, numeric(run)) < 1e-7
+
+
+def test_gradient_check_notices_a_forgotten_anchor():
+    x, anchors, truth = random_case(4, b=1, h=2, w=3)
+    run = train(x, anchors, truth, 3, direct=0)
+    for divisor in (anchors[:, 0], 1 / anchors[:, 0]):    # once too often, once too little
+        spoilt = run.grad.copy()
+        spoilt[..., 0::8] /= divisor
+        assert gradient_error(spoilt, numeric(run)) > 1e-2
+
+
+def test_an_offset_moves_the_box_by_sizes_of_its_anchor():
+    """One anchor width to the right and two anchor heights up, out of its cell and its picture."""
+    x = np.zeros((1, 4, 4, 7))
+    x[0, 2, 1, :2] = 1, -2
+    run = train(x, [[1.5, 2.]], np.zeros((1, 0, 5)), 2, direct=0)
+    np.testing.assert_allclose(run.boxes[0, 2, 1, 0], [(1.5 + 1.5) / 4, (2.5 - 2 * 2) / 4, 1.5 / 4, 2 / 4])
 
 
 @pytest.mark.parametrize("spoil", ["sign", "no slope", "slope everywhere", "no class", "order"])

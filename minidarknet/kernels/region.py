@@ -30,12 +30,15 @@ def _best_overlap(box, truth):
 
 
 @parallel
-def region_activate(x, out, anchors_count, coords, softmax, borders):
-    """Raw numbers to activated ones: sigma(x), sigma(y), w and h as they are, sigma(objectness), class probabilities.
+def region_activate(x, out, anchors, coords, direct, softmax, borders):
+    """Raw numbers to activated ones: x, y in the cell, w and h as they are, sigma(objectness), class probabilities.
 
-    Class probabilities are softmax(x) over each group of siblings of an anchor-cell (softmax 1), or sigma(x) for each
+        direct 1    x = sigma(z)                     never leaves the cell (YOLOv2)
+        direct 0    x = 1/2 + z anchor_w, y alike    an offset in sizes of the anchor (region proposal networks)
+
+    Class probabilities are softmax(z) over each group of siblings of an anchor-cell (softmax 1), or sigma(z) for each
     class (softmax 0).
-    x: (b, h, w, n * (coords + 1 + classes)) float. out: the same shape, *written*. anchors_count: n.
+    x: (b, h, w, n * (coords + 1 + classes)) float. out: the same shape, *written*. anchors: (n, 2) in cells.
     borders: (groups + 1,) int, the first class of each group, and `classes`.
     Paper: YOLO9000, "Direct location prediction", "Hierarchical classification". Darknet: forward_region_layer.
     """
@@ -44,11 +47,11 @@ def region_activate(x, out, anchors_count, coords, softmax, borders):
     for row in prange(b * h):
         image, oy = row // h, row % h
         for ox in range(w):
-            for a in range(anchors_count):
+            for a in range(anchors.shape[0]):
                 z = x[image, oy, ox, a * entries:(a + 1) * entries]
                 o = out[image, oy, ox, a * entries:(a + 1) * entries]
-                o[0] = logistic(z[0])
-                o[1] = logistic(z[1])
+                for entry in range(2):
+                    o[entry] = logistic(z[entry]) if direct else 0.5 + z[entry] * anchors[a, entry]
                 for entry in range(2, coords):
                     o[entry] = z[entry]
                 o[coords] = logistic(z[coords])
@@ -249,14 +252,16 @@ def region_assign(out, boxes, anchors, truth, coords, softmax, tree, warm_up, th
 
 
 @parallel
-def region_loss(out, target, weight, classes, coords, softmax, grad, loss, cost):
+def region_loss(out, target, weight, anchors, classes, coords, direct, softmax, grad, loss, cost):
     """The loss and its gradient with respect to the RAW numbers z, of which out is the activation.
 
         x, y, objectness   s/2 (sigma(z) - t)^2     dL/dz = s (out - t) out (1 - out)
         w, h               s/2 (z - t)^2            dL/dz = s (out - t)
         classes            s * cross-entropy        dL/dz = s (out - t), of the softmax as of the logistic
+        x, y, not direct   s/2 (z - t_z)^2          dL/dz = s (out - t) / a,  z = (out - 1/2) / a, t_z alike, a the anchor's
 
     out, target, weight: (b, h, w, n * (coords + 1 + classes)), t and s above. grad: the same shape, *written*.
+    anchors: (n, 2) in cells. direct: as region_activate.
     loss: (b,) float64, *written*, the function differentiated. cost: (b,) float64, *written*, what Darknet prints
     in its place: the sum of squared deltas s (t - out), before the factor out (1 - out).
     Darknet: delta_region_box, delta_region_class, backward_region_layer_gpu.
@@ -273,12 +278,14 @@ def region_loss(out, target, weight, classes, coords, softmax, grad, loss, cost)
                         grad[image, oy, ox, c] = 0
                         continue
                     p, t = out[image, oy, ox, c], target[image, oy, ox, c]
-                    entry = c % entries
-                    gradient = s * (p - t)
+                    entry, error = c % entries, p - t
+                    if entry < 2 and not direct:
+                        error /= anchors[c // entries, entry]
+                    gradient = s * error
                     squares += np.float64(gradient) * gradient
                     if entry <= coords:
-                        total += 0.5 * gradient * (p - t)
-                        if entry < 2 or entry == coords:
+                        total += 0.5 * gradient * error
+                        if entry == coords or entry < 2 and direct:
                             gradient *= p * (1 - p)  # sigma'(z)
                     elif softmax:
                         if t != 0:

@@ -26,6 +26,7 @@ class RegionOptions(LayerOptions):
     background: int = 0             # 1: "no object" is a class of the softmax
     bias_match: int = 0             # 1: a truth goes to the anchor of like shape; 0: to the prediction of like shape
     rescore: int = 0                # 1: objectness learns the IoU of its box; 0: learns 1
+    direct_location: int = 1        # 0: x, y are offsets in sizes of the anchor, unbounded, as before YOLOv2 (not Darknet's)
     thresh: float = .5              # a box that overlaps some truth by more is not told "no object here"
     coord_scale: float = 1.0        # weight of x, y, w, h
     object_scale: float = 1.0       # weight of objectness where there is an object
@@ -39,7 +40,8 @@ class RegionOptions(LayerOptions):
 
     # `max` would cap the objects of a picture; mask_scale belongs to coords > 4; Darknet never reads the others.
     IGNORED = ("max", "mask_scale", "classfix", "absolute", "log", "sqrt")
-    CHOICES = {"softmax": (0, 1), "background": (0,), "bias_match": (0, 1), "rescore": (0, 1)}
+    CHOICES = {"softmax": (0, 1), "background": (0,), "bias_match": (0, 1), "rescore": (0, 1),
+               "direct_location": (0, 1)}
     LATER_CHOICES = {"background": (1,)}
     MAXIMUM = {"num": 1024}
     MINIMUM = {"classes": 1, "num": 1, "coord_scale": 0, "object_scale": 0, "noobject_scale": 0, "class_scale": 0,
@@ -53,8 +55,8 @@ class RegionOptions(LayerOptions):
 class Region(Anchored):
     """out = activate(x); with a truth also the loss and its gradient. Boxes are made by `region_decode`.
 
-    out: (b, h, w, num * (coords + 1 + classes)), channel = anchor * (coords + 1 + classes) + entry: logistic x, y;
-    raw w, h; logistic objectness; class probabilities, with a tree P(node | parent). truth: (b, t, 5) rows
+    out: (b, h, w, num * (coords + 1 + classes)), channel = anchor * (coords + 1 + classes) + entry: x, y in
+    the cell; raw w, h; logistic objectness; class probabilities, with a tree P(node | parent). truth: (b, t, 5) rows
     x y w h class, any number of them; x = y = w = h = 999999 marks a class without a box.
     """
 
@@ -115,7 +117,7 @@ class Region(Anchored):
     def activate(self, x, out):
         """x raw -> out, both (b, h, w, c)."""
         o = self.options
-        self.ops.region_activate(x, out, o.num, o.coords, self.one_of, self.tree.borders)
+        self.ops.region_activate(x, out, self.anchors, o.coords, o.direct_location, self.one_of, self.tree.borders)
 
     def decode(self, out, boxes):
         """out (b, h, w, c) activated -> boxes (b, h, w, num, 4) centre form in fractions of the network's input."""
@@ -144,7 +146,8 @@ class Region(Anchored):
     def lose(self, run, boxes, target, weight, grad, loss, cost):
         """target and weight -> grad (b, h, w, c), loss and cost (b,)."""
         o = self.options
-        self.ops.region_loss(self.out, target, weight, o.classes, o.coords, self.one_of, grad, loss, cost)
+        self.ops.region_loss(self.out, target, weight, self.anchors, o.classes, o.coords, o.direct_location, self.one_of,
+                             grad, loss, cost)
 
     def _in_nodes(self, truth):
         """The truth with the classes of its boxes as nodes of the tree; a class without a box is one already (Darknet)."""

@@ -40,8 +40,11 @@ def _region(graph, head, x):
     anchors = head.anchors / (head.shape[1], head.shape[0])
     wh = graph.node("Mul", graph.node("Exp", wh), anchors.astype(np.float32))
     kinds = graph.node("Softmax", kinds, axis=-1) if head.options.softmax else graph.node("Sigmoid", kinds)
-    xy = _placed(graph, head, graph.node("Sigmoid", xy))
-    return _flat(graph, head, xy, wh, graph.node("Sigmoid", objectness), kinds)
+    if head.options.direct_location:
+        xy = graph.node("Sigmoid", xy)
+    else:
+        xy = graph.node("Add", graph.node("Mul", xy, head.anchors.astype(np.float32)), np.float32(.5))
+    return _flat(graph, head, _placed(graph, head, xy), wh, graph.node("Sigmoid", objectness), kinds)
 
 
 def _yolo(graph, head, x):
