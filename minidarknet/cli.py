@@ -18,6 +18,7 @@ COMMANDS = {  # name -> (module, what it does)
     "detect": ("detect", "find objects in pictures (or name the picture, for a classifier)"),
     "evaluate": ("evaluate", "score weights on a data set: AP per class and mAP"),
     "anchors": ("anchors", "find anchors that fit the boxes of a data set"),
+    "ablate": ("ablate", "train the paper's ladder from YOLO to YOLOv2, trick by trick"),
     "trace": ("trace", "show why one object of a picture got its loss"),
     "info": ("info", "print the table of a network's layers"),
     "weights": ("weights_tool", "say what is in a .weights file, and which cfgs it fits"),

@@ -6,6 +6,8 @@ from minidarknet.errors import CfgError
 from minidarknet.grammar import did_you_mean
 
 BUNDLED = Path(__file__).parent / "cfg"
+BUNDLES = {(): BUNDLED, ("cfg",): BUNDLED, ("minidarknet", "cfg"): BUNDLED,     # folders as a user writes them
+           ("cfg", "ladder"): BUNDLED / "ladder", ("minidarknet", "cfg", "ladder"): BUNDLED / "ladder"}
 SUFFIXES = (".cfg", ".names", ".data", ".tree", ".map")
 DARKNET = Path("/usr/share/darknet")  # where Debian's package keeps the original's files
 
@@ -18,8 +20,8 @@ def bundled():
 def resolve(name):
     """The file that `name` (str or path) means, as a Path: as given if it exists, else the bundled one.
 
-    Bundled files answer to `cfg/NAME` and to `NAME`, with or without `.cfg`; any other folder must exist as given,
-    so that a slip in a folder's name does not quietly pick another network.
+    Bundled files answer to `cfg/NAME` and to `NAME`, with or without `.cfg`, those of the ladder to `cfg/ladder/NAME`;
+    any other folder must exist as given, so that a slip in a folder's name does not quietly pick another network.
 
     Raises CfgError, which lists what is bundled, when there is no such file.
     """
@@ -29,10 +31,10 @@ def resolve(name):
     if path.is_dir():
         raise CfgError(f"{name} is a folder; expected a file in it")
     known = bundled()
-    if PurePath(name).parent.parts in ((), ("cfg",), ("minidarknet", "cfg")):
-        for file in (path.name, path.name + ".cfg"):
-            if file in known:
-                return BUNDLED / file
+    within = BUNDLES.get(PurePath(name).parent.parts)
+    for file in (path.name, path.name + ".cfg"):
+        if within is not None and (within / file).suffix in SUFFIXES and (within / file).is_file():
+            return within / file
     wanted = path.name if path.suffix in SUFFIXES else path.name + ".cfg"
     same_kind = [file for file in known if PurePath(file).suffix == PurePath(wanted).suffix]
     raise CfgError(f"{name}: no such file, nor is it bundled{did_you_mean(wanted, same_kind, 'cfg/')} "

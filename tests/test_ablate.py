@@ -1,0 +1,120 @@
+"""`minidarknet ablate`, from outside: two rungs, a few pictures, and going on where it was interrupted."""
+import csv
+import json
+
+import pytest
+from PIL import Image
+from small import run
+
+from minidarknet import ablate, ladder
+from minidarknet.jobs import DONE, Jobs
+from minidarknet.viz_ladder import ladder_chart
+
+RUNGS = "batch-norm,multi-scale,high-resolution-detector"
+
+
+@pytest.fixture(scope="module")
+def climbed(tmp_path_factory, drawn):
+    """(what was printed, the folder, the command's words) of the smallest ladder."""
+    out = tmp_path_factory.mktemp("ablate") / "out"
+    words = ["ablate", "--data", drawn, "--rungs", RUNGS, "--seeds", 2, "--images", 16, "--pretraining", 2, "--out", out]
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+    return done, out, words
+
+
+def rows(out):
+    return list(csv.DictReader(open(out / "results.csv", encoding="utf-8")))
+
+
+def test_a_small_ladder(climbed):
+    done, out, _ = climbed
+    assert "3 rungs of 16 pictures, 2 seeds: 10 trainings" in done.stderr
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()] == ["rung", "batch norm", "multi-scale",
+                                                                          "hi-res detector"]
+    found = rows(out)
+    assert [(row["rung"], row["seed"]) for row in found] == [(name, seed) for seed in "01" for name in RUNGS.split(",")]
+    assert all(row["pictures"] == "16" and 0 <= float(row["map_voc07"]) <= 1 for row in found)
+    with Image.open(out / "ladder.png") as image:
+        image.load()
+    for step in ("batch-norm", "multi-scale", "classifier-batch-norm", "classifier-new-network-224"):
+        assert (out / "seed-1" / step / "weights" / "last.weights").exists()
+
+
+def test_what_is_recorded_is_what_was_trained(climbed):
+    _, out, _ = climbed
+    arguments = json.loads((out / "seed-1/multi-scale/args.json").read_text())["arguments"]
+    assert arguments["seed"] == 1 and arguments["weights"].endswith("classifier-new-network-224/weights/last.weights:15")
+    text = (out / "seed-1/multi-scale/model.cfg").read_text()
+    assert f"anchors={json.loads((out / 'plan.json').read_text())['anchors']}" in text.replace(", ", ",")
+    scored = [json.loads((out / f"seed-1/multi-scale/{name}.json").read_text()) for name in
+              ("multi-scale", "high-resolution-detector")]
+    assert [result["size"] for result in scored] == [[208, 208], [272, 272]]
+
+
+def test_the_same_command_goes_on(climbed):
+    done, out, words = climbed
+    (out / "seed-0/multi-scale" / DONE).unlink()
+    (out / "seed-0/multi-scale/multi-scale.json").unlink()
+    before = rows(out)
+    again = run(*words)
+    assert again.returncode == 0 and again.stdout == done.stdout
+    assert "already at its limit" in (out / "seed-0/multi-scale.log").read_text()
+    assert [row["map_voc07"] for row in rows(out)] == [row["map_voc07"] for row in before]
+
+
+def test_another_ladder_is_refused(climbed):
+    _, _, words = climbed
+    done = run(*words, "--images", 24)
+    assert done.returncode == 2 and "--images was 16, now 24" in done.stderr and "another --out" in done.stderr
+
+
+def test_a_step_that_fails_is_told_and_what_needs_it_is_given_up(tmp_path):
+    work = ladder.Work(images=8, batch=8, class_batch=32, pretrained=1, fine_tuned=1)
+    steps = ladder.steps(ladder.chosen(["high-resolution-classifier"]), [0], work, "")
+    jobs = Jobs(tmp_path, 2)
+    jobs.carry_out(steps, lambda step: ["cfg/no-such.cfg"])
+    assert set(jobs.failed) == {step.folder for step in steps}
+    assert "exit code" in jobs.failed["seed-0/classifier-batch-norm"]
+    assert "no such file" in (tmp_path / "seed-0/classifier-batch-norm.log").read_text()
+    assert "begins with seed-0/classifier-batch-norm-224" in jobs.failed["seed-0/high-resolution-classifier"]
+
+
+@pytest.mark.parametrize("words, why", [(["--rungs", "yolo,foo"], "'foo' is no rung"),
+                                        (["--minutes-per-run", "0"], "expected more than 0"),
+                                        (["--minutes-per-run", "1", "--images", "8"], "not allowed with")])
+def test_refusals(words, why):
+    done = run("ablate", *words)
+    assert done.returncode == 2 and why in done.stderr and "Traceback" not in done.stderr
+
+
+def some_rows():
+    rungs = ladder.chosen(["yolo", "dimension-priors", "location-prediction"])
+    maps = {"yolo": (.1, .3), "dimension-priors": (.4, .4), "location-prediction": (.5, .7)}
+    return rungs, [{"rung": name, "seed": seed, "map_voc07": values[seed], "recall": .5} for name, values in maps.items()
+                   for seed in (0, 1)]
+
+
+def test_table_by_hand():
+    rungs, found = some_rows()
+    lines = [line.split() for line in ablate.table(found, rungs).splitlines()]
+    assert lines[1] == ["YOLO", "20.0", "14.1", "50.0", "0.0", "63.4"]
+    assert lines[2] == ["dimension", "priors", "40.0", "0.0", "+20.0", "50.0", "0.0"]
+    assert lines[3] == ["location", "prediction", "60.0", "14.1", "+20.0", "50.0", "0.0", "74.4", "+11.0"]
+    alone = ablate.table([row for row in found if row["seed"] == 0], rungs)
+    assert alone.splitlines()[1].split() == ["YOLO", "10.0", "-", "50.0", "-", "63.4"]
+
+
+def test_chart_shows_the_numbers():
+    rungs, found = some_rows()
+    figure = ladder_chart(ablate.summary(found, rungs), "drawn")
+    left, right = figure.axes
+    assert [bar.get_width() for bar in left.patches] == pytest.approx([20, 40, 60])
+    assert [bar.get_width() for bar in right.patches] == pytest.approx([63.4, 74.4])
+    assert [label.get_text() for label in left.get_yticklabels()] == [rung.title for rung in rungs]
+
+
+def test_recall_counts_objects():
+    counts = {"a": (3, 1), "b": (1, 1), "c": (0, 0)}
+    assert ablate.recall({"per_class": {n: {"truths": t, "true_positives": p} for n, (t, p) in counts.items()}}) == .5
+    assert ablate.recall({"per_class": {}}) == 0
