@@ -11,7 +11,7 @@ from minidarknet import cli, parser, runs
 from minidarknet.accuracy import top_k
 from minidarknet.errors import DataError, UsageError
 from minidarknet.files import replacing
-from minidarknet.names import read_names
+from minidarknet.names import names_of, read_names
 from minidarknet.paths import resolve
 from minidarknet.tree_accuracy import leaves_only
 from minidarknet.weights import parse_argument
@@ -101,7 +101,7 @@ def load_network(args, resize=None):
                              "classes")
         print(f"warning: the .names file beside cfg or weights has {len(net.names)} names, but the network has "
               f"{net.classes} classes: it is not used", file=sys.stderr)
-        net.names = ()
+        net.names = names_of(net.tree)
     if args.size:
         net.resize(args.size)
     recorded = runs.recorded_resize(args.weights, args.cfg)
@@ -264,9 +264,7 @@ def top(net, picture, k):
     """
     from minidarknet.data import pictures
     x, _ = pictures.fit(picture, net.input.shape[:2], net.resize_mode)
-    probability = net.predict(x[None])[0]
-    if net.tree is not None:
-        probability = leaves_only(net.tree, probability)
+    probability = leaves_only(net.tree, net.predict(x[None])[0])
     best = top_k(probability[None], k)[0]
     names = net.names or [str(i) for i in range(net.classes)]
     return [{"class": names[i], "class_id": int(i), "confidence": float(probability[i])} for i in best]
