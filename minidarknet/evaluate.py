@@ -24,8 +24,9 @@ IOU = .5
 TOP = 5
 HIER = .5    # least probability on the way down a tree of labels
 BATCH = 8
-PAPER = """With a tree of labels ([softmax] tree=) a classifier's guesses are leaves; printed beside them: how often the best leaf is right
-at each level, and where the way down the tree ends while its branches are more probable than --hier. YOLO9000's paper:
+PAPER = """With a tree of labels ([softmax] tree=) a classifier's guesses are leaves. Printed beside them: how often the best
+leaf is right at each level, and where the way down the tree ends, while it is more probable than --hier.
+YOLO9000's paper:
   Darknet-19, 1000 classes, 224 x 224               72.9 % top-1   91.2 % top-5
   Darknet-19, tree of 1369 nodes, 224 x 224         71.9 % top-1   90.4 % top-5"""
 BOXES_ONLY = ("comp4", "coco", "yolo", "plot", "metric")  # options that say nothing to a classifier
