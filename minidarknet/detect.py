@@ -251,23 +251,38 @@ def classify(net, path, folder, stem, args):
     """Name one picture: (line for the screen, dict for JSON with the best classes)."""
     from minidarknet.data import pictures
     picture = pictures.read(path)
-    classes = top(net, picture, args.top)
+    said = looked(net, picture)
+    classes = named(net, leaves_only(net.tree, said), args.top)
+    line = ", ".join(f"{c['class']} {c['confidence']:.3f}" for c in classes)
     height, width = picture.shape[:2]
-    return (", ".join(f"{c['class']} {c['confidence']:.3f}" for c in classes),
-            {"width": width, "height": height, "classes": classes})
+    record = {"width": width, "height": height, "classes": classes}
+    if net.tree is not None:  # where the way down ends: a word that is sure
+        decided = net.tree.absolute(said)
+        record["hierarchy"], = named(net, decided * net.tree.decide(decided, args.hier), 1)
+        line = f"{record['hierarchy']['class']} {record['hierarchy']['confidence']:.3f} ({line})"
+    return line, record
+
+
+def looked(net, picture):
+    """What a classifier says of a picture (h, w, 3) uint8: (classes,), with a label tree P(node | parent)."""
+    from minidarknet.data import pictures
+    x, _ = pictures.fit(picture, net.input.shape[:2], net.resize_mode)
+    return net.predict(x[None])[0]
+
+
+def named(net, probability, k):
+    """The k most probable classes, best first: list of dicts with class, class_id, confidence. probability: (classes,)."""
+    names = net.names or [str(i) for i in range(net.classes)]
+    return [{"class": names[i], "class_id": int(i), "confidence": float(probability[i])}
+            for i in top_k(probability[None], k)[0]]
 
 
 def top(net, picture, k):
-    """The k best classes of a picture (h, w, 3) uint8, best first: list of dicts with class, class_id, confidence.
+    """The k best classes of a picture (h, w, 3) uint8, as `named`.
 
     Of a network with a label tree only the leaves compete, as in Darknet.
     """
-    from minidarknet.data import pictures
-    x, _ = pictures.fit(picture, net.input.shape[:2], net.resize_mode)
-    probability = leaves_only(net.tree, net.predict(x[None])[0])
-    best = top_k(probability[None], k)[0]
-    names = net.names or [str(i) for i in range(net.classes)]
-    return [{"class": names[i], "class_id": int(i), "confidence": float(probability[i])} for i in best]
+    return named(net, leaves_only(net.tree, looked(net, picture)), k)
 
 
 if __name__ == "__main__":

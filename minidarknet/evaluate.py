@@ -97,11 +97,17 @@ def _boxes(net, data, args, problems):
     objects, true = (sum(getattr(c, key) for c in result.per_class) for key in ("truths", "true"))
     if not objects:
         print(f"warning: {data.name} has no objects in the split {args.split!r}: there is no mAP", file=sys.stderr)
-    print(table(result))
+    inner = () if net.tree is None or mapped(net, data) else inner_nodes(found, data, net.tree, args.iou)
+    print(table(result, {c.name for c in inner}))
+    if inner:
+        print("the words above them, for each of which every object below it counts; not in the mean")
+        print(table(replace(result, per_class=inner)))
     print(f"mAP {result.map_voc07:.4f} (VOC07, 11 points)  {result.map_voc10:.4f} (VOC10, area)  IoU {args.iou:g}  "
           f"{true} of {objects} objects found")
     print(f"confidence > {args.thresh:g}, NMS {args.nms:g} per class")
     record = {**result.to_dict(), "thresh": args.thresh, "nms": args.nms}
+    if inner:
+        record["inner_nodes"] = replace(result, per_class=inner).to_dict()["per_class"]
     if args.metric == "coco":
         from minidarknet.coco_metrics import evaluate_coco
         numbers = evaluate_coco(found, data.examples, data.names).to_dict()
@@ -150,6 +156,22 @@ def detections(net, data, thresh=THRESH, nms=NMS, quiet=False, problems=None, re
         for *boxes, example, geometry in zip(*boxes_of(net, out, data), view.examples, view.geometry):
             found[example.id] = select(*boxes, thresh, nms, geometry, data.names, penalty=net.head.nms_penalty)
     return found
+
+
+def inner_nodes(found, data, tree, iou=IOU):
+    """The scores of the nodes above the classes of a data set, for each of which every object below it counts.
+
+    found: as `detections` gives it. data: Dataset whose classes are the nodes of `tree`. iou: from which a box is right.
+    Returns a tuple of metrics.ClassResult; nodes that are themselves labels of objects are left out.
+    """
+    examples = []
+    for example in data.examples:
+        above = [tree.path_to_root(node)[1:] for node in example.classes]
+        rows = np.repeat(np.arange(len(above)), [len(path) for path in above])
+        examples.append(example.only(rows, np.array([node for path in above for node in path], np.int64)))
+    own = {data.names[k] for k in np.flatnonzero(data.counts)}
+    scored = evaluate_detections(found, examples, data.names, iou).per_class
+    return tuple(c for c in scored if c.truths + c.difficult and c.name not in own)
 
 
 def accuracy(net, data, k=TOP, quiet=False, problems=None, reader=None, hier=HIER):
@@ -243,11 +265,13 @@ def _renumbered(data, new, names):
                    categories=data.categories and tuple(known.get(k) for k in range(len(names))))
 
 
-def table(result):
-    """An Evaluation as aligned text, a line per class."""
+def table(result, hidden=()):
+    """An Evaluation as aligned text, a line per class. hidden: names that have none."""
     wide = max([len(c.name) for c in result.per_class] + [5])
     lines = [f"{'class':{wide}}  AP VOC07  AP VOC10  objects  found  false"]
     for c in result.per_class:
+        if c.name in hidden:
+            continue
         if c.truths:
             lines.append(f"{c.name:{wide}}  {c.ap07:8.4f}  {c.ap10:8.4f}  {c.truths:7d}  {c.true:5d}  {c.false:5d}")
         elif c.difficult or c.false:
