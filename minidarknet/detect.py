@@ -264,7 +264,7 @@ def classify(net, path, folder, stem, args):
 
 
 def looked(net, picture):
-    """What a classifier says of a picture (h, w, 3) uint8: (classes,), with a label tree P(node | parent)."""
+    """What net.predict says of a picture (h, w, 3) uint8; a classifier: (classes,), with a label tree P(node | parent)."""
     from minidarknet.data import pictures
     x, _ = pictures.fit(picture, net.input.shape[:2], net.resize_mode)
     return net.predict(x[None])[0]

@@ -23,7 +23,7 @@ ROOMS = [
      "optimizer"},
     # 3 workshop
     {"data", "detections", "metrics", "coco_metrics", "accuracy", "tree_accuracy", "results", "viz", "figures",
-     "viz_anchors", "viz_trace", "viz_wordtree", "clusters", "explain", "lessons", "oracles"},
+     "viz_anchors", "viz_trace", "viz_wordtree", "viz_wordtree_html", "clusters", "explain", "lessons", "oracles"},
     # 4 commands
     {"cli", "train", "trainer", "schedule", "runs", "evaluate", "detect", "info", "check", "show", "bench", "machine",
      "warmup", "weights_tool", "convert", "compiling", "parity", "crops", "tasks", "words", "anchors", "trace",
