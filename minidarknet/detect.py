@@ -11,7 +11,7 @@ from minidarknet import cli, parser, runs
 from minidarknet.accuracy import top_k
 from minidarknet.errors import DataError, UsageError
 from minidarknet.files import replacing
-from minidarknet.names import read_names
+from minidarknet.names import names_of, read_names
 from minidarknet.paths import resolve
 from minidarknet.tree_accuracy import leaves_only
 from minidarknet.weights import parse_argument
@@ -101,7 +101,7 @@ def load_network(args, resize=None):
                              "classes")
         print(f"warning: the .names file beside cfg or weights has {len(net.names)} names, but the network has "
               f"{net.classes} classes: it is not used", file=sys.stderr)
-        net.names = ()
+        net.names = names_of(net.tree)
     if args.size:
         net.resize(args.size)
     recorded = runs.recorded_resize(args.weights, args.cfg)
@@ -251,25 +251,38 @@ def classify(net, path, folder, stem, args):
     """Name one picture: (line for the screen, dict for JSON with the best classes)."""
     from minidarknet.data import pictures
     picture = pictures.read(path)
-    classes = top(net, picture, args.top)
+    said = looked(net, picture)
+    classes = named(net, leaves_only(net.tree, said), args.top)
+    line = ", ".join(f"{c['class']} {c['confidence']:.3f}" for c in classes)
     height, width = picture.shape[:2]
-    return (", ".join(f"{c['class']} {c['confidence']:.3f}" for c in classes),
-            {"width": width, "height": height, "classes": classes})
+    record = {"width": width, "height": height, "classes": classes}
+    if net.tree is not None:  # where the way down ends: a word that is sure
+        decided = net.tree.absolute(said)
+        record["hierarchy"], = named(net, decided * net.tree.decide(decided, args.hier), 1)
+        line = f"{record['hierarchy']['class']} {record['hierarchy']['confidence']:.3f} ({line})"
+    return line, record
+
+
+def looked(net, picture):
+    """What net.predict says of a picture (h, w, 3) uint8; a classifier: (classes,), with a label tree P(node | parent)."""
+    from minidarknet.data import pictures
+    x, _ = pictures.fit(picture, net.input.shape[:2], net.resize_mode)
+    return net.predict(x[None])[0]
+
+
+def named(net, probability, k):
+    """The k most probable classes, best first: list of dicts with class, class_id, confidence. probability: (classes,)."""
+    names = net.names or [str(i) for i in range(net.classes)]
+    return [{"class": names[i], "class_id": int(i), "confidence": float(probability[i])}
+            for i in top_k(probability[None], k)[0]]
 
 
 def top(net, picture, k):
-    """The k best classes of a picture (h, w, 3) uint8, best first: list of dicts with class, class_id, confidence.
+    """The k best classes of a picture (h, w, 3) uint8, as `named`.
 
     Of a network with a label tree only the leaves compete, as in Darknet.
     """
-    from minidarknet.data import pictures
-    x, _ = pictures.fit(picture, net.input.shape[:2], net.resize_mode)
-    probability = net.predict(x[None])[0]
-    if net.tree is not None:
-        probability = leaves_only(net.tree, probability)
-    best = top_k(probability[None], k)[0]
-    names = net.names or [str(i) for i in range(net.classes)]
-    return [{"class": names[i], "class_id": int(i), "confidence": float(probability[i])} for i in best]
+    return named(net, leaves_only(net.tree, looked(net, picture)), k)
 
 
 if __name__ == "__main__":

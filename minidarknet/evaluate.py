@@ -15,19 +15,27 @@ from minidarknet.accuracy import Accuracy, top_k
 from minidarknet.detections import select
 from minidarknet.errors import DataError, UsageError
 from minidarknet.metrics import evaluate_detections
+from minidarknet.names import nodes_named
+from minidarknet.tree_accuracy import TreeAccuracy, leaves_only
 
 THRESH = .005  # least confidence that counts in a precision-recall curve, as in Darknet's `detector valid`
 NMS = .45
 IOU = .5
 TOP = 5
+HIER = .5    # least probability on the way down a tree of labels
 BATCH = 8
+PAPER = """With a tree of labels ([softmax] tree=) a classifier's guesses are leaves. Printed beside them: how often the best
+leaf is right at each level, and where the way down the tree ends, while it is more probable than --hier.
+YOLO9000's paper:
+  Darknet-19, 1000 classes, 224 x 224               72.9 % top-1   91.2 % top-5
+  Darknet-19, tree of 1369 nodes, 224 x 224         71.9 % top-1   90.4 % top-5"""
 BOXES_ONLY = ("comp4", "coco", "yolo", "plot", "metric")  # options that say nothing to a classifier
 
 
 def arguments():
     """The command's ArgumentParser."""
     p = cli.command("evaluate", "Score weights on a data set. Detectors: AP per class (VOC 2007's 11 points and VOC 2010's\n"
-                                "area) and their mean; classifiers: top-1 and top-k accuracy.")
+                                "area) and their mean; classifiers: top-1 and top-k accuracy.", epilog=PAPER)
     p.add_argument("cfg", metavar="CFG", help="a cfg file, or the name of a bundled one")
     p.add_argument("weights", metavar="WEIGHTS", help="a .weights file")
     p.add_argument("--data", default="sample", help="a Darknet .data file, a VOC year folder (several with commas), COCO's "
@@ -51,6 +59,8 @@ def arguments():
     boxes.add_argument("--plot", type=cli.output, metavar="FILE", help="write the precision-recall curves there (PNG)")
     classes = p.add_argument_group("classifiers")
     classes.add_argument("--top", type=cli.positive, metavar="K", help=f"guesses that top-k allows (default: {TOP})")
+    classes.add_argument("--hier", type=cli.fraction, default=HIER,
+                         help=f"with a tree of labels: least probability on the way down (default: {HIER})")
     return p
 
 
@@ -87,11 +97,17 @@ def _boxes(net, data, args, problems):
     objects, true = (sum(getattr(c, key) for c in result.per_class) for key in ("truths", "true"))
     if not objects:
         print(f"warning: {data.name} has no objects in the split {args.split!r}: there is no mAP", file=sys.stderr)
-    print(table(result))
+    inner = () if net.tree is None or mapped(net, data) else inner_nodes(found, data, net.tree, args.iou)
+    print(table(result, {c.name for c in inner}))
+    if inner:
+        print("the words above them, for each of which every object below it counts; not in the mean")
+        print(table(replace(result, per_class=inner)))
     print(f"mAP {result.map_voc07:.4f} (VOC07, 11 points)  {result.map_voc10:.4f} (VOC10, area)  IoU {args.iou:g}  "
           f"{true} of {objects} objects found")
     print(f"confidence > {args.thresh:g}, NMS {args.nms:g} per class")
     record = {**result.to_dict(), "thresh": args.thresh, "nms": args.nms}
+    if inner:
+        record["inner_nodes"] = replace(result, per_class=inner).to_dict()["per_class"]
     if args.metric == "coco":
         from minidarknet.coco_metrics import evaluate_coco
         numbers = evaluate_coco(found, data.examples, data.names).to_dict()
@@ -114,13 +130,19 @@ def _classes(net, data, args, problems):
     given = [option for option in BOXES_ONLY if getattr(args, option)]
     if given:
         raise UsageError(f"--{given[0]} is for detectors; {args.cfg} is a classifier")
-    result = accuracy(net, data, args.top or TOP, problems=problems)
+    result = accuracy(net, data, args.top or TOP, problems=problems, hier=args.hier)
     wide = max([len(name) for name in data.names] + [5])
     print(f"{'class':{wide}}  pictures   top-1   top-{result.k}  taken for")
     for name, count, top1, topk, mistaken in result.per_class():
         print(f"{name:{wide}}  {count:8d}  {top1:.4f}  {topk:.4f}  {mistaken}".rstrip())
     print(f"top-1 {result.top1:.4f}  top-{result.k} {result.topk:.4f}")
-    return result.to_dict()
+    if net.tree is None:
+        return result.to_dict()
+    print("level " + "  ".join(f"{level} {share:.4f}" for level, share in enumerate(result.levels, 1))
+          + "  (1: roots; the best leaf, or what is above it)")
+    print(f"walk  right {result.walk:.4f}  exact {result.exact:.4f}  ends at level {result.depth:.2f} of "
+          f"{result.label_depth:.2f}  (threshold {args.hier:g})")
+    return {**result.to_dict(), "hier": args.hier}
 
 
 def detections(net, data, thresh=THRESH, nms=NMS, quiet=False, problems=None, reader=None):
@@ -136,18 +158,39 @@ def detections(net, data, thresh=THRESH, nms=NMS, quiet=False, problems=None, re
     return found
 
 
-def accuracy(net, data, k=TOP, quiet=False, problems=None, reader=None):
-    """Classify all pictures of a data set: accuracy.Accuracy.
+def inner_nodes(found, data, tree, iou=IOU):
+    """The scores of the nodes above the classes of a data set, for each of which every object below it counts.
+
+    found: as `detections` gives it. data: Dataset whose classes are the nodes of `tree`. iou: from which a box is right.
+    Returns a tuple of metrics.ClassResult; nodes that are themselves labels of objects are left out.
+    """
+    examples = []
+    for example in data.examples:
+        above = [tree.path_to_root(node)[1:] for node in example.classes]
+        rows = np.repeat(np.arange(len(above)), [len(path) for path in above])
+        examples.append(example.only(rows, np.array([node for path in above for node in path], np.int64)))
+    own = {data.names[k] for k in np.flatnonzero(data.counts)}
+    scored = evaluate_detections(found, examples, data.names, iou).per_class
+    return tuple(c for c in scored if c.truths + c.difficult and c.name not in own)
+
+
+def accuracy(net, data, k=TOP, quiet=False, problems=None, reader=None, hier=HIER):
+    """Classify all pictures of a data set: accuracy.Accuracy, of a network with a tree tree_accuracy.TreeAccuracy.
 
     net: Network that classifies. data: Dataset of a classifier. k: guesses for top-k (fewer where there are fewer
-    classes). quiet, problems, reader: as `detections`; a broken picture does not count.
+    classes, of a tree leaves). quiet, problems, reader: as `detections`; a broken picture does not count. hier: threshold
+    of the way down a tree.
     """
-    k = min(k, net.classes)
-    best, truth = [np.zeros((0, k), np.int64)], []
+    tree = net.tree
+    k = min(k, net.classes if tree is None else int(tree.is_leaf.sum()))
+    best, walks, truth = [np.zeros((0, k), np.int64)], [np.zeros(0, np.int64)], []
     for view, out in _predicted(net, data, quiet, problems, reader):
-        best.append(top_k(out, k))
+        best.append(top_k(leaves_only(tree, out), k))
         truth += [int(example.classes[0]) for example in view.examples]
-    return Accuracy(data.names, np.concatenate(best), np.array(truth, np.int64))
+        if tree is not None:
+            walks.append(tree.predict(tree.absolute(out), hier))
+    found = data.names, np.concatenate(best), np.array(truth, np.int64)
+    return Accuracy(*found) if tree is None else TreeAccuracy(*found, tree, np.concatenate(walks))
 
 
 def _predicted(net, data, quiet, problems, reader):
@@ -186,11 +229,14 @@ def in_classes_of(net, data):
     """The Dataset with class ids and names as the network numbers its classes.
 
     Names decide where the network has any, else the order. Classes that the network does not know stay, behind its
-    own: nothing will be found of them. A region.map of as many entries as the data has classes comes before the names.
+    own: nothing will be found of them. With a label tree every class must be a node (names.nodes_named); a region.map of as
+    many entries as the data has classes comes before the names, and the data keeps its own numbers.
     Raises DataError where the two have nothing in common.
     """
     if mapped(net, data):
         return data
+    if net.tree is not None and net.names != data.names:
+        return _renumbered(data, nodes_named(net.tree, net.names, data.names, data.name), net.names)
     if not net.names:
         if len(data.names) != net.classes:
             raise DataError(f"the network tells {net.classes} classes apart, {data.name} has {len(data.names)}: "
@@ -209,17 +255,23 @@ def in_classes_of(net, data):
         print(f"warning: the network does not know {', '.join(strangers)}: their {score} is 0 and counts", file=sys.stderr)
     names = (*net.names, *strangers)
     number |= {name.lower(): len(net.names) + i for i, name in enumerate(strangers)}
-    new = np.array([number[name.lower()] for name in data.names])
+    return _renumbered(data, np.array([number[name.lower()] for name in data.names]), names)
+
+
+def _renumbered(data, new, names):
+    """The Dataset with the class ids `new` (classes,) int64, its ids being those of other `names`."""
     known = dict(zip(new.tolist(), data.categories or ()))
     return replace(data, names=names, examples=[replace(e, classes=new[e.classes]) for e in data.examples],
                    categories=data.categories and tuple(known.get(k) for k in range(len(names))))
 
 
-def table(result):
-    """An Evaluation as aligned text, a line per class."""
+def table(result, hidden=()):
+    """An Evaluation as aligned text, a line per class. hidden: names that have none."""
     wide = max([len(c.name) for c in result.per_class] + [5])
     lines = [f"{'class':{wide}}  AP VOC07  AP VOC10  objects  found  false"]
     for c in result.per_class:
+        if c.name in hidden:
+            continue
         if c.truths:
             lines.append(f"{c.name:{wide}}  {c.ap07:8.4f}  {c.ap10:8.4f}  {c.truths:7d}  {c.true:5d}  {c.false:5d}")
         elif c.difficult or c.false:

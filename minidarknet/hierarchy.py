@@ -21,11 +21,15 @@ def arguments():
     p = cli.command("hierarchy", "Draw a tree of labels (WordTree), or build one:\n"
                                  "  minidarknet hierarchy cfg/voc.tree --picture voc.png\n"
                                  "  minidarknet hierarchy my.txt --out my.tree            indented lines, or .json\n"
-                                 "  minidarknet hierarchy --build labels.txt --out my.tree  from WordNet")
+                                 "  minidarknet hierarchy --build labels.txt --out my.tree  from WordNet\n"
+                                 "  minidarknet hierarchy --of CFG WEIGHTS dog.jpg --html dog.html  what a network says")
     p.add_argument("file", metavar="FILE", nargs="?", help="a Darknet .tree, a .json file of nested names, or a text of "
                                                            "indented names")
     p.add_argument("--build", metavar="LABELS", help="build the tree from WordNet for the nouns in this file, one a line: "
                                                      "dog, dog#2 (its second sense) or n02084071")
+    p.add_argument("--of", nargs=3, metavar=("CFG", "WEIGHTS", "PICTURE"),
+                   help="show the tree of this network, with the probabilities that it gives to the picture; a detector: to "
+                        "its surest box")
     p.add_argument("--wordnet", metavar="FOLDER", default=wordnet.FOLDER,
                    help=f"folder with WordNet's data.noun and index.noun (default: {wordnet.FOLDER})")
     p.add_argument("--root", metavar="NOUN", default=wordnet.ROOT, help=f"what is above the tree (default: {wordnet.ROOT})")
@@ -44,24 +48,34 @@ def arguments():
     p.add_argument("--darknet-walk", action="store_true", help="end the way down where Darknet does, which counts ancestors "
                                                                "twice")
     p.add_argument("--picture", type=cli.output, metavar="FILE", help="draw the tree there, too (PNG)")
+    p.add_argument("--html", type=cli.output, metavar="FILE", help="with --of or --probabilities: write a page there, with "
+                                                                   "a slider for the threshold")
     return p
 
 
 def main(argv=None):
     """Run the command; returns the exit code."""
     args = arguments().parse_args(argv)
-    if (args.file is None) == (args.build is None):
-        raise UsageError("expected FILE, or --build LABELS" + (": not both" if args.file else ""))
+    given = sum(source is not None for source in (args.file, args.build, args.of))
+    if given != 1:
+        raise UsageError("expected FILE, or --build LABELS, or --of CFG WEIGHTS PICTURE" + ": one of them" * (given > 1))
+    if args.of and (args.probabilities or args.out or args.names):
+        raise UsageError("--of takes tree, names and probabilities from the network: leave out --probabilities, --out and "
+                         "--names")
+    if args.html and not (args.of or args.probabilities):
+        raise UsageError("--html shows the way down by probabilities: expected --probabilities FILE, or --of CFG WEIGHTS "
+                         "PICTURE")
     if args.out and Path(args.out).suffix != ".tree":
         raise UsageError(f"--out {args.out}: expected a name that ends in .tree; .names and .map are written beside it")
-    tree, names = built(args) if args.build else opened(args)
+    looked = seen(*args.of) if args.of else None
+    tree, names = looked[:2] if looked else built(args) if args.build else opened(args)
     if args.map:
         for number, node in enumerate(read_map(resolve(args.map), len(tree))):
             print(f"{number:>4} -> {node:>5} {names[node]}")
     elif args.path:
         print("\n".join(steps(tree, names, args.path)))
     else:
-        show(tree, names, args)
+        show(tree, names, args, *(looked[2:] if looked else ()))
     print(", ".join(f"{value} {key.replace('_', ' ')}" for key, value in figures(tree).items()))
     return 0
 
@@ -115,11 +129,34 @@ def steps(tree, names, node):
             for i, at in enumerate(tree.path_to_root(number))]
 
 
-def show(tree, names, args):
-    """Print the tree, and draw it where `args` say so."""
-    probability, marked = None, ()
+def seen(cfg, weights, path):
+    """(WordTree, names, absolute probabilities (n,), picture) of a network that looks at the picture `path`.
+
+    Of a detector the probabilities are those of the box that holds an object most probably. Raises UsageError, DataError,
+    CfgError, WeightsError.
+    """
+    from minidarknet import detect
+    from minidarknet.data import pictures
+    net = detect.load_network(detect.arguments().parse_args([cfg, weights, path]))
+    if net.tree is None:
+        raise UsageError(f"--of {cfg}: its classes are no tree; expected a [softmax] or [region] with tree=FILE")
+    picture = pictures.read(path)
+    said = detect.looked(net, picture)
+    if not net.detects:
+        return net.tree, net.names, net.tree.absolute(said), picture
+    _, objectness, probability = net.boxes(said[None])
+    return net.tree, net.names, probability[0, objectness[0].argmax()], picture
+
+
+def show(tree, names, args, probability=None, looked_at=None):
+    """Print the tree, and draw it where `args` say so.
+
+    probability: (n,) absolute, or None. looked_at: the picture (h, w, 3) uint8 that it is about, or None.
+    """
+    marked = ()
     if args.probabilities:
         probability = tree.absolute(read_probabilities(args.probabilities, tree))
+    if probability is not None:
         node = int(tree.predict(probability, args.hier, args.darknet_walk))
         marked = tree.path_to_root(node)
     depth = args.depth or (DEPTH if len(tree) > LARGE else None)
@@ -129,6 +166,9 @@ def show(tree, names, args):
     if args.picture:
         from minidarknet.viz_wordtree import wordtree_plot
         wordtree_plot(tree, args.picture, probability, names, marked, args.depth)
+    if args.html:
+        from minidarknet.viz_wordtree_html import wordtree_html
+        wordtree_html(tree, probability, args.html, names, looked_at, threshold=args.hier)
 
 
 def read_probabilities(path, tree):

@@ -1,6 +1,11 @@
-"""`minidarknet info CFG`: the table of a network's layers, with sizes, parameters, work and receptive fields."""
+"""`minidarknet info CFG`: the table of a network's layers, with sizes, parameters, work and receptive fields.
+
+Of several cfgs one table that compares them, as the paper compares Darknet-19 (5.58 billion operations at 224 x 224) with
+VGG-16 (30.69) and YOLO's own extraction (8.52): YOLO9000 (arXiv 1612.08242), section 3.
+"""
 import json
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 from minidarknet import cli, weights
@@ -30,8 +35,9 @@ class Row(NamedTuple):
 
 def arguments():
     """The command's ArgumentParser."""
-    args = cli.command("info", "Print the table of a network's layers: shapes, parameters, work, receptive field.")
-    args.add_argument("cfg", metavar="CFG", help="a cfg file, or a bundled one such as cfg/yolov2-tiny.cfg")
+    args = cli.command("info", "Print the table of a network's layers: shapes, parameters, work, receptive field.\n"
+                               "Of several networks their sums side by side: minidarknet info darknet19 vgg-16 --size 224")
+    args.add_argument("cfg", metavar="CFG", nargs="+", help="a cfg file, or a bundled one such as cfg/yolov2-tiny.cfg")
     args.add_argument("--weights", metavar="FILE[:N]", help="say whether this .weights file fits, and its header")
     args.add_argument("--size", type=cli.size, metavar="S", help="416 or 416x320 (width x height) instead of the cfg's")
     args.add_argument("--json", action="store_true", help="print JSON instead of the table")
@@ -43,21 +49,27 @@ def main(argv=None):
     """Run the command; returns the exit code."""
     from minidarknet.network import Network
     args = arguments().parse_args(argv)
-    if args.cfg.endswith(".weights"):
-        raise UsageError(f"{args.cfg} is no cfg: expected `minidarknet info CFG --weights {args.cfg}`")
+    for file in args.cfg:
+        if file.endswith(".weights"):
+            raise UsageError(f"{file} is no cfg: expected `minidarknet info CFG --weights {file}`")
+    if args.weights and len(args.cfg) > 1:
+        raise UsageError("--weights belong to one network: expected one CFG")
     overrides = cli.overrides(args)
     if args.size:
         overrides.update(zip(("net.width", "net.height"), args.size))
-    net = Network.from_cfg(args.cfg, overrides=overrides, initialise=False)
+    nets = [Network.from_cfg(file, overrides=overrides, initialise=False) for file in args.cfg]
+    if len(nets) > 1:
+        print(json.dumps([summary(net) for net in nets], indent=2) if args.json else compared(nets))
+        return 0
     header = fits = None
     if args.weights:
         file, layers = weights.parse_argument(args.weights)
-        header = weights.check(net, file, layers)
+        header = weights.check(nets[0], file, layers)
         fits = f"weights: {file} fits" + (f" up to layer {layers - 1}" if layers else "") + f" ({header})"
     if args.json:
-        print(json.dumps(summary(net, header), indent=2))
+        print(json.dumps(summary(nets[0], header), indent=2))
     else:
-        print(text(net))
+        print(text(nets[0]))
         if fits:
             print(fits)
     return 0
@@ -97,6 +109,7 @@ def _field(layer, sources):
 def totals(net):
     """The network's sums as a dict: parameters, trainable, weights_bytes, gflop, mini_batch, activation bytes.
 
+    gflop: of all layers for one picture; gflop_convolutional: of the convolutions alone, which papers count.
     activation_bytes: float32 outputs of all layers for the cfg's mini-batch; training_bytes: with what the backward
     pass keeps besides them (gradients, values before batch normalisation, winners of the pooling).
     """
@@ -112,6 +125,7 @@ def totals(net):
             "trainable": sum(param.value.size for layer in net.layers for param in layer.params),
             "weights_bytes": HEADER_BYTES + 4 * parameters,
             "gflop": sum(layer.operations() for layer in net.layers) / 1e9,
+            "gflop_convolutional": sum(layer.operations() for layer in net.layers if layer.name == "convolutional") / 1e9,
             "mini_batch": mini, "activation_bytes": 4 * mini * out, "training_bytes": 4 * mini * (out + kept)}
 
 
@@ -144,6 +158,18 @@ def text(net):
 activations for a mini-batch of {t['mini_batch']}: {_megabytes(t['activation_bytes'])}; \
 {_megabytes(t['training_bytes'])} while training
 field: side in input pixels of what one output can see; input of a route: the layers it joins"""
+
+
+def compared(nets):
+    """The sums of several networks as a table (str), a line for each."""
+    names = [Path(net.cfg.path).stem for net in nets]
+    wide = max([len(name) for name in names] + [7])
+    lines = [f"{'network':{wide}} {'input':>18} {'layers':>7} {'parameters':>12} {'GFLOP':>8} {'convolutions':>13}"]
+    for name, net in zip(names, nets):
+        t = totals(net)
+        lines.append(f"{name:{wide}} {_shape(net.input.shape):>18} {len(net.layers):>7} {t['parameters']:>12,} "
+                     f"{t['gflop']:>8.3f} {t['gflop_convolutional']:>13.3f}")
+    return "\n".join(lines) + "\nGFLOP: billions of operations for one picture (a multiplication and an addition are two)"
 
 
 def _shape(shape):

@@ -1,6 +1,13 @@
 """Class names: text files with one name a line, usually beside the cfg or the weights."""
 from pathlib import Path
 
+import numpy as np
+
+from minidarknet.errors import DataError
+from minidarknet.grammar import nearest
+
+TOLD = 5  # classes that a message names
+
 
 def read_names(path):
     """The class names in the text file `path` -> tuple of str; empty lines at the end do not count."""
@@ -36,3 +43,47 @@ def names_of(tree):
         return ()
     beside = names_beside(len(tree), tree.path)
     return beside if len(beside) == len(tree) else tree.names
+
+
+def nodes_named(tree, shown, classes, data):
+    """Which node of a WordTree each class of a data set is, by name: (classes,) int64.
+
+    shown: the nodes' names as `names_of` gives them; a class may also have the name in the tree itself, which only one
+    node has. Capitals do not matter, and _ is as good as a space. classes: the data's names. data: what it is called.
+    As many classes as nodes, none of which has a node's name, are the nodes in the tree's order, as in Darknet.
+    Raises DataError, which names the classes that are no node, with near names, and those that are several.
+    """
+    tables = [_by_name(tree.names), _by_name(shown)]
+    found = [next((table[_plain(name)] for table in tables if _plain(name) in table), ()) for name in classes]
+    if not any(found) and len(classes) == len(tree):
+        return np.arange(len(tree))
+    strange = [name for name, nodes in zip(classes, found) if not nodes]
+    double = [(name, nodes) for name, nodes in zip(classes, found) if len(nodes) > 1]
+    wrong = []
+    if strange:
+        told = ", ".join(f"{name!r}{_near(name, shown)}" for name in strange[:TOLD])
+        wrong.append(f"{told}{', ...' * (len(strange) > TOLD)} ({len(strange)} of {len(classes)}) are no node")
+    if double:
+        told = ", ".join(f"{name!r} ({', '.join(tree.names[node] for node in nodes)})" for name, nodes in double[:TOLD])
+        wrong.append(f"{told}{', ...' * (len(double) > TOLD)} are several nodes")
+    if wrong:
+        raise DataError(f"{tree.path}: of the classes of {data} {'; '.join(wrong)}. Expected the name of one node for each: "
+                        "rename the classes, or, for a [region], tell their nodes with map=FILE")
+    return np.array([nodes[0] for nodes in found])
+
+
+def _by_name(names):
+    """dict name as `_plain` -> list of the numbers that have it."""
+    table = {}
+    for number, name in enumerate(names):
+        table.setdefault(_plain(name), []).append(number)
+    return table
+
+
+def _plain(name):
+    return name.lower().replace("_", " ")
+
+
+def _near(name, names):
+    near = nearest(name, names)
+    return f" (near: {near})" if near else ""

@@ -11,6 +11,7 @@ from minidarknet.data.augment import MODES, Augmentation
 from minidarknet.data.augment_class import MODES as CLASS_MODES
 from minidarknet.data.augment_class import ClassAugmentation
 from minidarknet.runs import COMMON
+from minidarknet.tree_accuracy import leaves_only
 
 COMMON_LEGEND = """what the progress bar and the columns of metrics.csv mean
   loss           the function that is differentiated, per image; falls, fast at first
@@ -102,6 +103,7 @@ class Classification:
     final = ".weights"
     legend = COMMON_LEGEND + """\
   top1, topk     share of the validation pictures whose class is the first guess, or among the first 5: toward 1
+                 (with a tree of labels the leaves are what can be guessed)
   train_top1     the same as top1 for the varied pictures of the update"""
 
     def augmentations(self, net):
@@ -134,7 +136,7 @@ class Classification:
 
     def measured(self, net, batch):
         """Share of the batch's pictures that `net` named right while it learnt them: float."""
-        said = net.head.out.reshape(len(batch.x), -1)
+        said = leaves_only(net.tree, net.head.out.reshape(len(batch.x), -1))
         return float((said.argmax(axis=1) == batch.truth.argmax(axis=1)).mean())
 
     def merged(self, measured):
@@ -150,7 +152,7 @@ class Classification:
     def draw_probe(self, net, path):
         """As Detection."""
         picture = pictures.read(path)
-        said = net.predict(pictures.fit(picture, net.input.shape[:2], net.resize_mode)[0][None])[0]
+        said = leaves_only(net.tree, net.predict(pictures.fit(picture, net.input.shape[:2], net.resize_mode)[0][None]))[0]
         best, (h, w, _) = int(said.argmax()), picture.shape
         return np.asarray(viz.draw_boxes(picture, np.array([[0, 0, w, h]]), np.array([best]), said[[best]], net.names))
 

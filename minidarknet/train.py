@@ -3,9 +3,11 @@ import sys
 import time
 from pathlib import Path
 
-from minidarknet import cli, limits, parser, runs, schedule, weights
+from minidarknet import cli, evaluate, limits, parser, runs, schedule, weights
 from minidarknet.detect import require_colour
+from minidarknet.enclose import enclosed
 from minidarknet.errors import CfgError, DataError, UsageError
+from minidarknet.names import names_of
 from minidarknet.netoptions import NetOptions
 from minidarknet.tasks import task_of
 
@@ -104,7 +106,8 @@ class Session:
             self.folder = runs.claim_new(self.args.out, Path(self.args.cfg).stem)
         self._announce(net, seconds)
         if not (self.checkpoint and self.folder.cfg.exists()):
-            self.folder.begin(parser.render(cfg), net.names, {**self._recorded(), "resize": net.resize_mode})
+            self.folder.begin(parser.render(enclosed(cfg, self.folder.cfg)), net.names,
+                              {**self._recorded(), "resize": net.resize_mode})
         return self._train(net)
 
     def _same_command(self):
@@ -151,9 +154,9 @@ class Session:
             cli.warn(data.problems)
 
     def _fit_head(self, cfg):
-        """Rebuild the head where the data set's classes differ from the cfg's."""
+        """Rebuild the head where the data set's classes differ from the cfg's; those of a label tree stay its nodes."""
         told, found = parser.classes_of(cfg), len(self.training.names)
-        if told == found:
+        if told == found or any(section.get("tree") for section in cfg.layers):
             return cfg
         say(f"classes: the cfg has {told}, the data {found}: the head is rebuilt for the data")
         return parser.with_classes(cfg, found)
@@ -170,10 +173,18 @@ class Session:
             weights.load(net, file, layers)
             if not self.args.keep_seen:
                 net.seen = 0  # the file's counter belongs to another training
-        net.names = self.training.names
+        self._number_classes(net)
         net.resize_mode = self.args.resize or self.task.resize or net.resize_mode
         limits.check_batch(net, net.options.batch // net.options.subdivisions, True)
         return net
+
+    def _number_classes(self, net):
+        """Give the data the network's class numbers: of a label tree those of the nodes, by map= or by name."""
+        net.open_files()
+        net.names = names_of(net.tree) or self.training.names
+        self.training, self.validation = (evaluate.in_classes_of(net, d) for d in (self.training, self.validation))
+        if net.detects and net.tree is not None and not evaluate.mapped(net, self.training):
+            net.head.map = None  # it belongs to another data set: the classes are nodes by now
 
     def _multiscale(self, net):
         """(stride, scales) as the task says, or None."""

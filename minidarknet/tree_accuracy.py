@@ -7,59 +7,76 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minidarknet.accuracy import Accuracy
+from minidarknet.wordtree import WordTree
 
-def leaves_only(tree, conditional):
+
+def leaves_only(tree, probability):
     """The probabilities of the leaves, which are what a tree and an ordinary softmax have in common; others 0.
 
-    conditional: (b, n) from a [softmax] with `tree`. Returns (b, n) absolute. Darknet: hierarchy_predictions, only_leaves.
+    probability: (b, n) from a [softmax], with `tree` P(node | parent). Returns (b, n) absolute. tree: WordTree, or None of
+    an ordinary classifier, all of whose classes compete. Darknet: hierarchy_predictions, only_leaves.
     """
-    return np.where(tree.is_leaf, tree.absolute(conditional), 0)
+    return probability if tree is None else np.where(tree.is_leaf, tree.absolute(probability), 0)
 
 
-def top_k_accuracy(probability, labels, k):
-    """Share of pictures whose label is among the k most probable classes (float, NaN without pictures).
+@dataclass(frozen=True, eq=False)
+class TreeAccuracy(Accuracy):
+    """The score of a classifier over a tree. names: of the nodes. best: (n, k) int64, leaves. truth: (n,) int64, nodes.
 
-    probability: (b, n), of a tree `leaves_only`. labels: (b,) int. Of equals the first counts as more probable.
-    """
-    best = np.argsort(-np.asarray(probability), axis=1, kind="stable")[:, :k]
-    right = (best == np.asarray(labels).reshape(-1, 1)).any(axis=1)
-    return float(right.mean()) if len(right) else float("nan")
-
-
-@dataclass(frozen=True)
-class TreeAccuracy:
-    """The score of a classifier over a tree. images: how many pictures.
-
-    top1, top5: of the leaves, to be compared with an ordinary classifier's. levels: for each level, 1 for the roots, the
-    share of the pictures whose most probable leaf has the right ancestor there (of those whose label is as deep).
-    walk: share of predictions (WordTree.predict) that are the label or one of its ancestors: never wrong, at most vague.
-    depth: how deep those end on average, 1 for the roots; label_depth: how deep the labels are.
+    tree: WordTree. walks: (n,) int64, where WordTree.predict ends. top1 and topk are those of the leaves, to be compared
+    with an ordinary classifier's.
     """
 
-    images: int
-    top1: float
-    top5: float
-    levels: tuple
-    walk: float
-    depth: float
-    label_depth: float
+    tree: WordTree
+    walks: np.ndarray
+
+    @property
+    def levels(self):
+        """For each level, 1 for the roots, the share of the pictures whose best leaf has the right ancestor there.
+
+        Tuple of float; of those pictures whose label is as deep.
+        """
+        guess, label = self._ways(self.best[:, 0]), self._ways(self.truth)
+        deep = label >= 0
+        return tuple(float((guess[asked, at] == label[asked, at]).mean()) for at, asked in enumerate(deep.T) if asked.any())
+
+    @property
+    def walk(self):
+        """Share of walks that end in the label or one of its ancestors, never wrong, at most vague: float, NaN if none."""
+        return _mean((self._ways(self.truth) == self.walks[:, None]).any(axis=1))
+
+    @property
+    def exact(self):
+        """Share of walks that end in the label: float, NaN if none."""
+        return _mean(self.walks == self.truth)
+
+    @property
+    def depth(self):
+        """How deep walks end on average, 1 for the roots: float, NaN if none."""
+        return _mean(self.tree.depth[self.walks])
+
+    @property
+    def label_depth(self):
+        """How deep the labels are on average: float, NaN if none."""
+        return _mean(self.tree.depth[self.truth])
+
+    def to_dict(self):
+        """For JSON: what Accuracy gives, and hierarchy: levels, walk, exact, depth, label_depth; None for NaN."""
+        values = {key: getattr(self, key) for key in ("walk", "exact", "depth", "label_depth")}
+        return {**super().to_dict(), "hierarchy": {
+            "levels": list(self.levels), **{key: None if np.isnan(value) else value for key, value in values.items()}}}
+
+    def _ways(self, nodes):
+        """(n, levels) int64: the way from the root to each of `nodes` (n,), -1 below it."""
+        ways = np.full((len(nodes), int(self.tree.depth.max())), -1)
+        nodes = np.array(nodes)
+        while (nodes >= 0).any():
+            inside = np.flatnonzero(nodes >= 0)
+            ways[inside, self.tree.depth[nodes[inside]] - 1] = nodes[inside]
+            nodes[inside] = self.tree.parent[nodes[inside]]
+        return ways
 
 
-def tree_accuracy(tree, conditional, labels, threshold=.5):
-    """The TreeAccuracy of a classifier's output.
-
-    tree: WordTree. conditional: (b, n) from its [softmax]. labels: (b,) int, numbers of nodes. threshold: of the walk.
-    """
-    labels = np.asarray(labels, np.int64)
-    ways = [tree.path_to_root(node)[::-1] for node in range(len(tree))]  # from the root down
-    leaves = leaves_only(tree, conditional)
-    walks = tree.predict(tree.absolute(conditional), threshold)
-    pairs = [(ways[guess], ways[label]) for guess, label in zip(leaves.argmax(axis=1), labels)]
-    levels = tuple(float(np.mean([guess[at:at + 1] == way[at:at + 1] for guess, way in pairs if len(way) > at]))
-                   for at in range(max((len(way) for _, way in pairs), default=0)))
-    nan = float("nan")
-    return TreeAccuracy(
-        len(labels), top_k_accuracy(leaves, labels, 1), top_k_accuracy(leaves, labels, 5), levels,
-        float(np.mean([walk in ways[label] for walk, label in zip(walks, labels)])) if len(labels) else nan,
-        float(tree.depth[walks].mean()) if len(labels) else nan,
-        float(tree.depth[labels].mean()) if len(labels) else nan)
+def _mean(values):
+    return float(values.mean()) if len(values) else float("nan")

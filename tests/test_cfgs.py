@@ -4,6 +4,7 @@ import pytest
 from minidarknet import info, parser, paths
 from minidarknet.netoptions import NetOptions
 from minidarknet.network import Network
+from minidarknet.optimizer import learning_rate
 from minidarknet.weights_misfit import KNOWN
 
 # layers, parameters in the file, GFLOP at the cfg's size, width
@@ -96,8 +97,8 @@ def test_every_bundled_cfg_builds_without_a_warning(name, capsys):
 def test_training_values(name):
     cfg = parser.read(f"cfg/{name}.cfg")
     o = parser.typed(cfg, cfg.net, NetOptions)
-    batch, subdivisions = {"cifar": (128, 1), "darknet9000": (128, 4), "yolov3": (64, 16), "yolov3-voc": (64, 16),
-                           "yolov3-spp": (64, 16)}.get(name, (64, 8))
+    batch, subdivisions = {"cifar": (128, 1), "darknet9000": (128, 4), "darknet19": (128, 16), "darknet19_448": (128, 16),
+                           "yolov3": (64, 16), "yolov3-voc": (64, 16), "yolov3-spp": (64, 16)}.get(name, (64, 8))
     momentum = .949 if name == "yolov4" else .9
     assert (o.batch, o.subdivisions, o.momentum, o.decay) == (batch, subdivisions, momentum, .0005)
 
@@ -126,6 +127,18 @@ def test_schedules(name, values):
     cfg = parser.read(f"cfg/{name}.cfg")
     options = parser.typed(cfg, cfg.net, NetOptions)
     assert {key: getattr(options, key) for key in values} == values
+
+
+@pytest.mark.parametrize("name, epochs", [("darknet19", 80), ("darknet19_448", 10)])
+def test_the_papers_schedules_of_darknet_19(name, epochs):
+    """YOLO9000, section 3, "Training for classification": rate .1, power 4, decay .0005, momentum .9, 160 epochs (Darknet's
+    own cfg: half of them); at 448 x 448 10 epochs at .001."""
+    cfg = parser.read(f"cfg/{name}.cfg")
+    o = parser.typed(cfg, cfg.net, NetOptions)
+    assert o.max_batches * o.batch / 1281167 == pytest.approx(epochs, rel=.01)
+    assert learning_rate(o, o.burn_in) == pytest.approx(o.learning_rate, rel=.01)
+    assert learning_rate(o, o.max_batches // 2) == pytest.approx(o.learning_rate / 16)
+    assert learning_rate(o, o.max_batches) == 0
 
 
 @pytest.mark.parametrize("name, first, last, rescore, jitter", [

@@ -2,10 +2,14 @@
 from pathlib import Path
 
 import pytest
+from make_data import picture
 from PIL import Image
+from small import CLASSIFIER, TINY
 from test_wordnet import folder  # noqa: F401 (a fixture: a small WordNet)
 
-from minidarknet import cli
+from minidarknet import cli, weights
+from minidarknet.data import pictures
+from minidarknet.network import Network
 from minidarknet.viz_wordtree import places
 from minidarknet.wordtree import grow, read_tree
 
@@ -68,7 +72,8 @@ def test_building_from_wordnet(do, folder):  # noqa: F811
 
 
 @pytest.mark.parametrize("words, code, told", [
-    ([], 2, "expected FILE, or --build"), (["voc.tree", "--build", "x"], 2, "not both"), (["none.tree"], 2, "no such file"),
+    ([], 2, "expected FILE, or --build"), (["voc.tree", "--build", "x"], 2, "one of them"),
+    (["none.tree"], 2, "no such file"),
     (["bad.tree"], 3, "bad.tree:1 'a' has the parent 0"), (["voc.tree", "--out", "x.names"], 2, "ends in .tree"),
     (["voc.tree", "--path", "unicorn"], 2, "no such node"), (["voc.tree", "--path", "23"], 2, "no such node"),
     (["voc.tree", "--names", "voc.names"], 2, "20 names, but the tree has 23"),
@@ -77,6 +82,9 @@ def test_building_from_wordnet(do, folder):  # noqa: F811
     (["voc.tree", "--probabilities", "bad.tree"], 3, "sum to"), (["voc.tree", "--map", "few"], 3, "few:1"),
     (["voc.tree", "--probabilities", "big"], 3, "big:2 '1.5'"),
     (["--build", "few", "--wordnet", "."], 3, "holds no data.noun"),
+    (["voc.tree", "--html", "x.html"], 2, "expected --probabilities FILE, or --of"),
+    (["--of", "a.cfg", "b.weights", "c.jpg", "--names", "few"], 2, "leave out"),
+    (["--of", "a.cfg", "b.weights", "c.jpg"], 2, "a.cfg: no such file"),
 ])
 def test_what_is_typed_wrong_is_said(do, words, code, told):
     Path("bad.tree").write_text("a 0\n" * 23)
@@ -96,3 +104,32 @@ def test_places_in_the_picture():
     tree = grow({"animal": {"cat": ["tom"], "dog": None}, "person": None})
     assert places(tree).tolist() == [[0, .5], [0, 2], [1, 0], [1, 1], [2, 0]]
     assert places(tree, 1)[:2].tolist() == [[0, 0], [0, 1]]
+
+
+@pytest.mark.parametrize("head", ["classifier", "detector"])
+def test_what_a_network_says_of_a_picture(do, head):
+    """The probabilities of the surest box, or of the whole picture, as a page and on the screen."""
+    text = CLASSIFIER.replace("filters=12", "filters=15") if head == "classifier" else \
+        TINY.replace("filters=51", "filters=60").replace("classes=12", "classes=15")
+    Path("my.cfg").write_text(text + "tree=sample.tree\n")
+    net = Network.from_cfg("my.cfg")
+    weights.save(net, "my.weights")
+    picture(Path("a.png"), size=(64, 64))
+    code, out, err = do("--of", "my.cfg", "my.weights", "a.png", "--html", "page.html", "--hier", .01)
+    assert code == 0, err
+    said = net.predict(pictures.fit(pictures.read("a.png"), (64, 64), "letterbox")[0][None])
+    if net.detects:
+        _, objectness, probability = net.boxes(said)
+        absolute = probability[0, objectness[0].argmax()]
+    else:
+        absolute = net.tree.absolute(said[0])
+    best = net.tree.predict(absolute, .01)
+    assert f"prediction at threshold 0.01: {net.tree.names[best]} ({absolute[best]:.3f})" in out
+    page = Path("page.html").read_text()
+    assert f"{net.tree.names[best]} {absolute[best]:.3f}</text>" in page and "data:image/png" in page
+    code, _, err = do("--of", "cfg/classifier-nano.cfg", "my.weights", "a.png")
+    assert code == 4 and "Traceback" not in err
+    flat = Network.from_cfg("cfg/classifier-nano.cfg")
+    weights.save(flat, "flat.weights")
+    code, _, err = do("--of", "cfg/classifier-nano.cfg", "flat.weights", "a.png")
+    assert code == 2 and "its classes are no tree" in err

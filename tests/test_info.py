@@ -87,7 +87,20 @@ def test_weights(capsys, tmp_path):
     assert code == 4 and out == "" and "Likely cause" in err
 
 
+def test_the_papers_comparison(capsys):
+    """YOLO9000, section 3: 5.58, 30.69 and 8.52 billion operations at 224 x 224."""
+    code, out, err = run(capsys, "darknet19", "vgg-16", "extraction", "--size", 224)
+    assert code == 0 and err == ""
+    table = {line.split()[0]: line.split() for line in out.splitlines()}
+    assert [float(table[name][-1]) for name in ("darknet19", "vgg-16", "extraction")] == [5.582, 30.693, 8.519]
+    assert float(table["vgg-16"][-2]) == 30.941, "its connected layers are work, too"
+    assert table["darknet19"][1:6] == "224 x 224 x 3".split() and table["darknet19"][7] == "20,856,776"
+    code, out, _ = run(capsys, "darknet19", "cfg/vgg-16.cfg", "--size", 224, "--json")
+    assert [round(one["gflop_convolutional"], 2) for one in json.loads(out)] == [5.58, 30.69]
+
+
 @pytest.mark.parametrize("argv, code, told", [
+    (["darknet19", "tiny", "--weights", "x.weights"], 2, "belong to one network"),
     (["cfg/yolov9.cfg"], 2, "error: cfg/yolov9.cfg: no such file, nor is it bundled; did you mean cfg/yolov"),
     (["yolo.weights"], 2, "error: yolo.weights is no cfg: expected `minidarknet info CFG --weights yolo.weights`"),
     (["cfg/yolov2-tiny.cfg", "--set", "region.clases=3"], 2, "no key 'clases' in [region]; did you mean classes?"),

@@ -23,12 +23,12 @@ ROOMS = [
      "optimizer"},
     # 3 workshop
     {"data", "detections", "metrics", "coco_metrics", "accuracy", "tree_accuracy", "results", "viz", "figures",
-     "viz_anchors", "viz_trace", "viz_wordtree", "viz_ladder", "ladder",
-     "clusters", "explain", "lessons", "oracles"},
+     "viz_anchors", "viz_trace", "viz_wordtree", "viz_wordtree_html", "viz_ladder", "ladder", "clusters", "explain",
+     "lessons", "oracles"},
     # 4 commands
     {"cli", "train", "trainer", "schedule", "runs", "evaluate", "detect", "info", "check", "show", "bench", "machine",
      "warmup", "weights_tool", "convert", "compiling", "parity", "crops", "tasks", "words", "anchors", "trace",
-     "hierarchy", "ablate", "jobs", "__main__"},
+     "hierarchy", "enclose", "ablate", "jobs", "__main__"},
 ]
 EXCEPTION = ("network", {"data", "detections"})  # Network.detect, a convenience, imports upstairs inside the method
 

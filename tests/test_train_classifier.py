@@ -83,3 +83,20 @@ def test_classifiers_refuse_what_is_not_for_them(tmp_path, drawn, crops):
     done = train(cfg, crops, tmp_path / "x")
     assert done.returncode == 2 and "[softmax] or [cost]" in done.stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_a_classifier_goes_on_at_twice_the_size(tmp_path, crops):
+    """As Darknet-19 at 448 x 448: from the weights of the smaller size, the rate falling from a lower one."""
+    cfg, small, large = tmp_path / "c.cfg", tmp_path / "small", tmp_path / "large"
+    cfg.write_text(CLASSIFIER)
+    assert train(cfg, crops, small, "--overfit", 12, "--max-batches", 100, "--set", "net.learning_rate=.02").returncode == 0
+    schedule = "net.policy=poly net.power=4 net.learning_rate=.001 net.burn_in=0 net.max_batches=4".split()
+    size = "net.width=128 net.height=128".split()
+    done = train(cfg, crops, large, "--limit", 12, "--augmentation", "center", "--weights", small / "weights/last.weights",
+                 "--set", *size, *schedule)
+    assert done.returncode == 0, done.stderr
+    found = rows(large)
+    assert [float(row["learning_rate"]) for row in found] == pytest.approx(
+        [.001 * (1 - b / 4) ** 4 for b in (1, 2, 3, 4)], rel=1e-4)
+    assert float(found[0]["loss"]) < 2 < float(rows(small)[0]["loss"]), "it remembers: log 12 is 2.48"
+    assert Network.from_cfg(large / "model.cfg").input.shape == (128, 128, 3)

@@ -43,7 +43,7 @@ class Example:
     number: int | None = None
 
     def only(self, keep, classes):
-        """The same picture with the objects where `keep` (n,) bool is set and new class ids `classes` (n,) int64."""
+        """The same picture with other objects: `keep`, (n,) bool or their numbers, and new class ids `classes` int64."""
         return replace(self, boxes=self.boxes[keep], classes=classes[keep], difficult=self.difficult[keep],
                        box_px=self.box_px[keep], area=None if self.area is None else self.area[keep])
 

@@ -1,0 +1,51 @@
+"""Class names: of files beside cfgs and weights, and looked up among the nodes of a tree."""
+import numpy as np
+import pytest
+
+from minidarknet.errors import DataError
+from minidarknet.names import names_beside, names_of, nodes_named
+from minidarknet.wordtree import WordTree, read_tree
+
+TREE = WordTree(["n1", "n2", "n3", "n4", "n5"], [-1, -1, 0, 0, 1], "my.tree")
+SHOWN = ("animal", "thing", "Polar bear", "crane", "crane")
+
+
+def test_names_decide_whatever_their_capitals_and_spaces():
+    np.testing.assert_array_equal(nodes_named(TREE, SHOWN, ("polar_bear", "Animal"), "data"), [2, 0])
+
+
+def test_the_trees_own_names_come_first():
+    np.testing.assert_array_equal(nodes_named(TREE, SHOWN, ("n5", "thing", "n4"), "data"), [4, 1, 3])
+    swapped = ("n2", "n1", "n3", "n4", "n5")
+    np.testing.assert_array_equal(nodes_named(TREE, swapped, ("n1",), "data"), [0])
+
+
+def test_in_another_order_than_the_tree_has():
+    np.testing.assert_array_equal(nodes_named(TREE, TREE.names, TREE.names[::-1], "data"), [4, 3, 2, 1, 0])
+
+
+def test_as_many_strangers_as_nodes_are_the_nodes_in_order():
+    np.testing.assert_array_equal(nodes_named(TREE, SHOWN, tuple("vwxyz"), "data"), range(5))
+
+
+def test_what_is_no_node_is_named_with_what_is_near():
+    with pytest.raises(DataError) as told:
+        nodes_named(TREE, SHOWN, ("animals", "gardenia", "thing"), "flowers.data")
+    assert "my.tree: of the classes of flowers.data 'animals' (near: animal), 'gardenia' (2 of 3) are no" in str(told.value)
+    assert "map=FILE" in str(told.value) and "several" not in str(told.value)
+    with pytest.raises(DataError, match=r"'v', 'w', 'x', 'y', 'z', \.\.\. \(6 of 6\) are no node"):
+        nodes_named(TREE, SHOWN, tuple("vwxyz0"), "data")
+
+
+def test_a_name_of_several_nodes_is_refused():
+    with pytest.raises(DataError, match=r"'Crane' \(n4, n5\) are several nodes"):
+        nodes_named(TREE, SHOWN, ("Crane", "thing"), "data")
+
+
+def test_names_beside_a_tree_and_in_a_run_folder(tmp_path):
+    TREE.write(tmp_path / "model.tree")
+    tree = read_tree(tmp_path / "model.tree")
+    assert names_of(None) == () and names_of(tree) == TREE.names
+    (tmp_path / "model.names").write_text("\n".join(SHOWN))
+    assert names_of(tree) == SHOWN
+    assert names_beside(5, tmp_path / "weights" / "last.weights") == SHOWN
