@@ -14,6 +14,7 @@ from minidarknet import cli, detect, results, runs
 from minidarknet.accuracy import Accuracy, top_k
 from minidarknet.detections import select
 from minidarknet.errors import DataError, UsageError
+from minidarknet.grammar import did_you_mean
 from minidarknet.metrics import evaluate_detections
 
 THRESH = .005  # least confidence that counts in a precision-recall curve, as in Darknet's `detector valid`
@@ -21,7 +22,7 @@ NMS = .45
 IOU = .5
 TOP = 5
 BATCH = 8
-BOXES_ONLY = ("comp4", "coco", "yolo", "plot", "metric")  # options that say nothing to a classifier
+BOXES_ONLY = ("comp4", "coco", "yolo", "plot", "metric", "mean_of")  # options that say nothing to a classifier
 
 
 def arguments():
@@ -41,6 +42,8 @@ def arguments():
     boxes.add_argument("--nms", type=cli.fraction, default=NMS,
                        help=f"IoU above which the lesser box goes (default: {NMS})")
     boxes.add_argument("--iou", type=cli.fraction, default=IOU, help=f"IoU from which a box is right (default: {IOU})")
+    boxes.add_argument("--mean-of", metavar="CLASSES", help="give the mean over these classes as well, e.g. cat,dog: those "
+                                                            "that never had a box")
     boxes.add_argument("--metric", choices=("voc", "coco"), help="coco: print COCO's AP (IoU .5 to .95) as well")
     boxes.add_argument("--comp4", type=cli.folder, metavar="DIR", help="write VOC's files comp4_det_test_CLASS.txt there")
     boxes.add_argument("--comp4-prefix", default=results.COMP4, metavar="TEXT",
@@ -92,6 +95,11 @@ def _boxes(net, data, args, problems):
           f"{true} of {objects} objects found")
     print(f"confidence > {args.thresh:g}, NMS {args.nms:g} per class")
     record = {**result.to_dict(), "thresh": args.thresh, "nms": args.nms}
+    if args.mean_of:
+        some = result.over(_known(args.mean_of, data.names))
+        print(f"mAP {some.map_voc07:.4f} (VOC07, 11 points)  {some.map_voc10:.4f} (VOC10, area)  over {args.mean_of}")
+        record["mean_of"] = {"classes": [c.name for c in some.per_class], **{
+            key: value for key, value in some.to_dict().items() if key.startswith("map")}}
     if args.metric == "coco":
         from minidarknet.coco_metrics import evaluate_coco
         numbers = evaluate_coco(found, data.examples, data.names).to_dict()
@@ -109,11 +117,20 @@ def _boxes(net, data, args, problems):
     return record
 
 
+def _known(text, names):
+    """The names in `text`, parted by commas: list of str. Raises UsageError for one that is not among `names`."""
+    wanted = [name.strip() for name in text.split(",") if name.strip()]
+    for name in wanted:
+        if name not in names:
+            raise UsageError(f"--mean-of: there is no {name!r}{did_you_mean(name, names)} There are {', '.join(names)}")
+    return wanted
+
+
 def _classes(net, data, args, problems):
     """Score a classifier and print its table: what --json writes (dict)."""
     given = [option for option in BOXES_ONLY if getattr(args, option)]
     if given:
-        raise UsageError(f"--{given[0]} is for detectors; {args.cfg} is a classifier")
+        raise UsageError(f"--{given[0].replace('_', '-')} is for detectors; {args.cfg} is a classifier")
     result = accuracy(net, data, args.top or TOP, problems=problems)
     wide = max([len(name) for name in data.names] + [5])
     print(f"{'class':{wide}}  pictures   top-1   top-{result.k}  taken for")
