@@ -66,7 +66,8 @@ def _summary(dataset, split, problems):
     """Print what a split holds. problems: how many."""
     difficult = sum(int(example.difficult.sum()) for example in dataset.examples)
     held = f"{len(dataset.names)} classes" if dataset.classifies else \
-        f"{int(dataset.counts.sum())} objects ({difficult} difficult), {dataset.backgrounds} without objects"
+        f"{int(dataset.counts.sum())} objects ({difficult} difficult), {dataset.backgrounds} without objects" \
+        + f", {dataset.unboxed} with a class but no box (x = y = 0)" * bool(dataset.unboxed)
     print(f"{split}: {len(dataset)} pictures, {held}, {problems} problems")
     width = max(map(len, dataset.names))
     pictures_with = Counter(i for example in dataset.examples for i in set(example.classes.tolist()))

@@ -14,6 +14,7 @@ from minidarknet import cli, detect, results, runs
 from minidarknet.accuracy import Accuracy, top_k
 from minidarknet.detections import select
 from minidarknet.errors import DataError, UsageError
+from minidarknet.grammar import did_you_mean
 from minidarknet.metrics import evaluate_detections
 from minidarknet.names import nodes_named
 from minidarknet.tree_accuracy import TreeAccuracy, leaves_only
@@ -29,7 +30,7 @@ leaf is right at each level, and where the way down the tree ends, while it is m
 YOLO9000's paper:
   Darknet-19, 1000 classes, 224 x 224               72.9 % top-1   91.2 % top-5
   Darknet-19, tree of 1369 nodes, 224 x 224         71.9 % top-1   90.4 % top-5"""
-BOXES_ONLY = ("comp4", "coco", "yolo", "plot", "metric")  # options that say nothing to a classifier
+BOXES_ONLY = ("comp4", "coco", "yolo", "plot", "metric", "mean_of")  # options that say nothing to a classifier
 
 
 def arguments():
@@ -49,6 +50,8 @@ def arguments():
     boxes.add_argument("--nms", type=cli.fraction, default=NMS,
                        help=f"IoU above which the lesser box goes (default: {NMS})")
     boxes.add_argument("--iou", type=cli.fraction, default=IOU, help=f"IoU from which a box is right (default: {IOU})")
+    boxes.add_argument("--mean-of", metavar="CLASSES", help="give the mean over these classes as well, e.g. cat,dog: those "
+                                                            "that never had a box")
     boxes.add_argument("--metric", choices=("voc", "coco"), help="coco: print COCO's AP (IoU .5 to .95) as well")
     boxes.add_argument("--comp4", type=cli.folder, metavar="DIR", help="write VOC's files comp4_det_test_CLASS.txt there")
     boxes.add_argument("--comp4-prefix", default=results.COMP4, metavar="TEXT",
@@ -108,6 +111,11 @@ def _boxes(net, data, args, problems):
     record = {**result.to_dict(), "thresh": args.thresh, "nms": args.nms}
     if inner:
         record["inner_nodes"] = replace(result, per_class=inner).to_dict()["per_class"]
+    if args.mean_of:
+        some = result.over(_known(args.mean_of, data.names))
+        print(f"mAP {some.map_voc07:.4f} (VOC07, 11 points)  {some.map_voc10:.4f} (VOC10, area)  over {args.mean_of}")
+        record["mean_of"] = {"classes": [c.name for c in some.per_class], **{
+            key: value for key, value in some.to_dict().items() if key.startswith("map")}}
     if args.metric == "coco":
         from minidarknet.coco_metrics import evaluate_coco
         numbers = evaluate_coco(found, data.examples, data.names).to_dict()
@@ -125,11 +133,20 @@ def _boxes(net, data, args, problems):
     return record
 
 
+def _known(text, names):
+    """The names in `text`, parted by commas: list of str. Raises UsageError for one that is not among `names`."""
+    wanted = [name.strip() for name in text.split(",") if name.strip()]
+    for name in wanted:
+        if name not in names:
+            raise UsageError(f"--mean-of: there is no {name!r}{did_you_mean(name, names)} There are {', '.join(names)}")
+    return wanted
+
+
 def _classes(net, data, args, problems):
     """Score a classifier and print its table: what --json writes (dict)."""
     given = [option for option in BOXES_ONLY if getattr(args, option)]
     if given:
-        raise UsageError(f"--{given[0]} is for detectors; {args.cfg} is a classifier")
+        raise UsageError(f"--{given[0].replace('_', '-')} is for detectors; {args.cfg} is a classifier")
     result = accuracy(net, data, args.top or TOP, problems=problems, hier=args.hier)
     wide = max([len(name) for name in data.names] + [5])
     print(f"{'class':{wide}}  pictures   top-1   top-{result.k}  taken for")

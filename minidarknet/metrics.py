@@ -4,7 +4,7 @@ Boxes here are VOC's, `box_px`: xmin ymin xmax ymax in pixels counted from 1, th
 xmax - xmin + 1. Detections become such boxes exactly as in Darknet's comp4 files: + 1, then cut off at 1 and w or h.
 Source: Everingham et al., "The PASCAL VOC Challenge" (2010), section 4.2, and VOCevaldet.m of its devkit.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -130,6 +130,10 @@ class Evaluation:
     def map_voc10(self):
         """The mean of ap10 over the classes that have truth."""
         return self._mean("ap10")
+
+    def over(self, names):
+        """The Evaluation of some of the classes. names: of these; those without a class are passed over."""
+        return replace(self, per_class=tuple(c for c in self.per_class if c.name in names))
 
     def _mean(self, name):
         values = [getattr(c, name) for c in self.per_class if c.truths]

@@ -80,9 +80,9 @@ class Detection:
                 "no_obj": sum(s["no_obj"] for s in measured) / len(measured), "recall": mean("recall"),
                 "objects": objects}
 
-    def draw_batch(self, batch, names):
-        """A training batch as the network sees it: PIL.Image."""
-        return viz.training_batch(batch.x, batch.truth, names)
+    def draw_batch(self, batch, net):
+        """A training batch as `net` sees it: PIL.Image."""
+        return viz.training_batch(batch.x, net.head.in_nodes(batch.truth), net.names)
 
     def draw_probe(self, net, path):
         """The picture at `path` with what `net` says about it: (h, w, 3) uint8. Raises BrokenPicture."""
@@ -143,11 +143,11 @@ class Classification:
         """As Detection."""
         return {"train_top1": float(np.mean(measured))}
 
-    def draw_batch(self, batch, names):
+    def draw_batch(self, batch, net):
         """As Detection."""
         truth = np.zeros((len(batch.x), 1, 5))
         truth[:, 0] = [[.5, .5, 1, 1, k] for k in batch.truth.argmax(axis=1)]
-        return viz.training_batch(batch.x, truth, names)
+        return viz.training_batch(batch.x, truth, net.names)
 
     def draw_probe(self, net, path):
         """As Detection."""

@@ -1,12 +1,13 @@
 """`minidarknet train CFG`: train the network of a Darknet cfg on a data set."""
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from minidarknet import cli, evaluate, limits, parser, runs, schedule, weights
+from minidarknet import cli, limits, parser, runs, schedule, training_data, weights
 from minidarknet.detect import require_colour
 from minidarknet.enclose import enclosed
-from minidarknet.errors import CfgError, DataError, UsageError
+from minidarknet.errors import CfgError, UsageError
 from minidarknet.names import names_of
 from minidarknet.netoptions import NetOptions
 from minidarknet.tasks import task_of
@@ -32,6 +33,7 @@ def arguments():
     p.add_argument("--out", metavar="DIR", help="run folder (default: runs/train/NAME, NAME-2, ...)")
     p.add_argument("--backup", type=cli.folder, metavar="DIR", help="write the weights there as well, under the names that "
                                                                     "Darknet gives them")
+    training_data.add_joint(p)
     cli.add_set(p)
     p.add_argument("--max-batches", type=cli.positive, metavar="N", help="stop after N updates, counted from the start")
     p.add_argument("--minutes", type=float, metavar="M", help="stop after M minutes, the last validation included")
@@ -89,9 +91,10 @@ class Session:
         """Carry it out; returns the exit code."""
         cfg = self._cfg()
         self.task = task_of(cfg)
-        self._data()
+        self.training, self.validation = training_data.read(self.args, self.task.classifies)
         cfg = self._fit_head(cfg)
         net = self._network(cfg)
+        self.training, self.validation = training_data.fit(net, self.training, self.validation, self.args)
         if not any(layer.trains_from_truth for layer in net.layers):
             raise CfgError(f"{cfg.path}: no layer has a loss, so there is nothing to learn from; expected a [detection], "
                            "[region], [yolo], [softmax] or [cost] section at the end")
@@ -106,8 +109,9 @@ class Session:
             self.folder = runs.claim_new(self.args.out, Path(self.args.cfg).stem)
         self._announce(net, seconds)
         if not (self.checkpoint and self.folder.cfg.exists()):
+            pictures = {"boxes": len(self.training) - self.training.unboxed, "classes": self.training.unboxed}
             self.folder.begin(parser.render(enclosed(cfg, self.folder.cfg)), net.names,
-                              {**self._recorded(), "resize": net.resize_mode})
+                              {**self._recorded(), "resize": net.resize_mode, "pictures": pictures})
         return self._train(net)
 
     def _same_command(self):
@@ -136,23 +140,6 @@ class Session:
             cfg = parser.override(cfg, extra)
         return cfg
 
-    def _data(self):
-        from minidarknet.data import annotations
-        args = self.args
-
-        def load(split, limit):
-            return annotations.load(args.data, split, args.classes, limit, self.task.classifies)
-        if args.overfit:
-            self.training = self.validation = load(args.train_split, args.overfit)
-        else:
-            self.training = load(args.train_split, args.limit)
-            self.validation = load(args.val_split, args.limit)
-        if not self.training.counts.sum():
-            raise DataError(f"{self.training.name}, {args.train_split}: no object in {len(self.training)} pictures; "
-                            "there is nothing to learn (python -m minidarknet.check says what was left out and why)")
-        for data in {id(d): d for d in (self.training, self.validation)}.values():
-            cli.warn(data.problems)
-
     def _fit_head(self, cfg):
         """Rebuild the head where the data set's classes differ from the cfg's; those of a label tree stay its nodes."""
         told, found = parser.classes_of(cfg), len(self.training.names)
@@ -173,18 +160,12 @@ class Session:
             weights.load(net, file, layers)
             if not self.args.keep_seen:
                 net.seen = 0  # the file's counter belongs to another training
-        self._number_classes(net)
+        net.open_files()
+        net.names = names_of(net.tree) or self.training.names
+        training_data.forget_foreign_map(net, self.training)
         net.resize_mode = self.args.resize or self.task.resize or net.resize_mode
         limits.check_batch(net, net.options.batch // net.options.subdivisions, True)
         return net
-
-    def _number_classes(self, net):
-        """Give the data the network's class numbers: of a label tree those of the nodes, by map= or by name."""
-        net.open_files()
-        net.names = names_of(net.tree) or self.training.names
-        self.training, self.validation = (evaluate.in_classes_of(net, d) for d in (self.training, self.validation))
-        if net.detects and net.tree is not None and not evaluate.mapped(net, self.training):
-            net.head.map = None  # it belongs to another data set: the classes are nodes by now
 
     def _multiscale(self, net):
         """(stride, scales) as the task says, or None."""
@@ -195,7 +176,7 @@ class Session:
         mode = "none" if self.args.overfit else self.args.augmentation or next(iter(modes))
         if mode not in modes:
             raise UsageError(f"--augmentation {mode}: this network is trained with one of {', '.join(modes)}")
-        return modes[mode]
+        return replace(modes[mode], smallest=self.args.joint_smallest) if self.args.joint else modes[mode]
 
     def _wants_short_schedule(self):
         a = self.args
@@ -223,7 +204,7 @@ class Session:
             total = a.minutes * 60
         say(f"training {Path(a.cfg).stem}: {count:,} parameters, {w} x {h} pixels"
             f"{' and other sizes (multi-scale)' if self._multiscale(net) else ''}, {len(net.names)} classes")
-        say(f"on {a.data}: {len(self.training.examples)} pictures to train, {len(self.validation.examples)} to validate"
+        say(f"on {a.data}: {training_data.told(self.training)}, {len(self.validation.examples)} to validate"
             + (" (the same: --overfit)" if a.overfit else ""))
         pictures = o.batch // o.subdivisions * o.subdivisions
         say(f"an update: {pictures} pictures in {o.subdivisions} mini-batch{'es' * (o.subdivisions > 1)}, about "

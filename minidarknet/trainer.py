@@ -190,7 +190,7 @@ class Trainer:
     def _draw_batch(self, batch, part):
         number = self.step * self.optimizer.options.subdivisions + part
         if number < BATCH_PICTURES:
-            image = self.task.draw_batch(batch, self.validation.names)
+            image = self.task.draw_batch(batch, self.net)
             image.save(self.folder.images / f"train_batch{number}.jpg", quality=90)
 
     def _draw_probes(self):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from minidarknet.data.example import NO_BOX
 from minidarknet.figures import blank as _figure
 from minidarknet.figures import plain as _plain
 from minidarknet.figures import save as _save
@@ -120,13 +121,15 @@ def contact_sheet(pictures, columns=4, gap=4):
 def training_batch(x, truth, names=(), columns=4):
     """A training batch with its boxes, as the network sees it: PIL.Image.
 
-    x: (b, h, w, 3) float 0..1. truth: (b, t, 5) rows x y w h class, centre form in fractions; zero rows are skipped.
+    x: (b, h, w, 3) float 0..1. truth: (b, t, 5) rows x y w h class, centre form in fractions; zero rows are skipped, a
+    class without a box stands around the whole picture.
     names: class names by id. columns: pictures per row.
     """
     size = np.array([x.shape[2], x.shape[1]] * 2)
     pictures = []
     for picture, rows in zip(x, truth):
         rows = rows[(rows[:, 2] > 0) & (rows[:, 3] > 0)]
+        rows = np.where(rows[:, :1] == NO_BOX, [.5, .5, 1, 1, 0] + rows * [0, 0, 0, 0, 1], rows)
         xyxy = np.concatenate([rows[:, :2] - rows[:, 2:4] / 2, rows[:, :2] + rows[:, 2:4] / 2], 1) * size
         pixels = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
         pictures.append(draw_boxes(pixels, xyxy, rows[:, 4].astype(int), None, names))

@@ -45,3 +45,11 @@ def yolo(folder, labels, names=("cat", "dog"), split="train"):
     file = folder / "my.data"
     file.write_text(f"classes={len(names)}\nnames=my.names\n{'valid' if split == 'val' else split}={split}.txt\n")
     return file
+
+
+def class_folders(folder, counts):
+    """Write FOLDER/train/CLASS/*.png -> folder. counts: class -> how many pictures."""
+    for n, (name, count) in enumerate(counts.items()):
+        for number in range(count):
+            picture(folder / "train" / name / f"{name}{number}.png", 100 * n + number, (40, 60))
+    return folder

@@ -82,6 +82,8 @@ random=1
 """
 
 
+TREE = TINY.replace("filters=51", "filters=60").replace("classes=12", "classes=15\ntree=sample.tree\nmap=sample.map")
+
 CLASSIFIER = TINY.split("[region]")[0].replace("filters=51", "filters=12") + "[avgpool]\n\n[softmax]\n"
 
 HEAD = """[net]

@@ -1,6 +1,7 @@
 """The scripts in examples/ run as a reader would run them, in a short form, and are short."""
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,3 +60,20 @@ def test_detect_folder_with_the_weights_of_train_sample(trained):
     for name in found:
         with Image.open(out / f"{name}.png") as drawn, Image.open(pictures / name) as picture:
             assert drawn.size == picture.size
+
+
+def test_yolo9000_in_miniature(trained, tmp_path):
+    """Three arms, scored and drawn; a second call does nothing again but one more seed."""
+    data, *_ = trained
+    words = ("yolo9000_in_miniature.py", "--data", data, "--updates", 2, "--set", "net.batch=4", "--out", tmp_path / "out")
+    text = run(*words, "--seeds", 1)
+    for arm in ("boxes", "by chance", "all at once", "joint", "all boxes"):
+        assert re.search(rf"^{arm} +0\.\d\d\d \+- 0\.000", text, re.MULTILINE), text
+    with Image.open(tmp_path / "out/chart.png") as chart:
+        chart.load()
+    done = (tmp_path / "out/joint-0/weights/last.weights").stat().st_mtime_ns
+    run(*words, "--seeds", 2)
+    assert (tmp_path / "out/joint-0/weights/last.weights").stat().st_mtime_ns == done
+    rows = (tmp_path / "out/scores.csv").read_text().splitlines()
+    assert rows[0] == "arm,seed,class,unseen,ap07,ap10" and len(rows) == 1 + 2 * 5 * 12
+    assert sum(",True," in row for row in rows) == 2 * 5 * 3

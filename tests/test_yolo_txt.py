@@ -31,7 +31,7 @@ def test_yolo_boxes_backgrounds_and_pixels(tmp_path):
     (".5 .5 .5 .1 .1", "among", 0), ("0 .5 .5 .1", "4 columns", 0), ("0 .5 .5 .1 .1 .9", "6 columns", 0),
     ("0 .1 .1 .2 .1 .2 .2 .1 .2", "polygon", 0), ("cat .5 .5 .1 .1", "number", 0), ("0 nan .5 .1 .1", "finite", 0),
     ("0 250 100 50 40", "pixels", 0), ("0 .5 .5 0 .1", "no extent", 0), ("0 .5 .5 -.1 .1", "no extent", 0),
-    ("0 0 0 0 0", "no extent", 0), ("0 1.4 .5 .2 .2", "outside", 0), ("0 .95 .5 .2 .2", "clipped", 1),
+    ("0 1.4 .5 .2 .2", "outside", 0), ("0 .95 .5 .2 .2", "clipped", 1),
     ("0 .4 .4 .9 .9", "corners", 1), ("\x00\x01", "columns", 0)])
 def test_yolo_bad_lines_are_named(tmp_path, line, word, left):
     data = load(make.yolo(tmp_path, {"a": f"0 .5 .5 .5 .5\n{line}\n"}), "train")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minidarknet.data import pictures
+from minidarknet.data.example import NO_BOX
 from minidarknet.errors import UsageError
 
 SMALLEST = 1e-3  # boxes narrower or lower than this fraction of the canvas are dropped, as in Darknet
@@ -22,6 +23,8 @@ class Augmentation:
     canvas (YOLO9000's time). "none": the picture fitted as for detection, neither mirrored nor recoloured.
     resize: "letterbox" keeps the picture's aspect, "stretch" gives it the canvas's (before jitter; crop always does).
     mosaic: the loader puts four such pictures together (data/mosaic.py).
+    A picture of which only the class is known may be a crop, its object larger than a detector ever sees one: it is shown
+    on a part of the canvas, anywhere, of a size between `smallest` of the canvas's and all of it (1: always all of it).
     """
 
     jitter: float = 0.2        # of the sides, 0..1
@@ -32,18 +35,28 @@ class Augmentation:
     mode: str = "place"
     resize: str = "letterbox"
     mosaic: bool = False
+    smallest: float = 1.0
 
     def __post_init__(self):
         if self.mode not in MODES or self.resize not in ("letterbox", "stretch"):
             raise UsageError(f"augmentation {self.mode!r}, resize {self.resize!r}: expected one of {', '.join(MODES)}, "
                              "and letterbox or stretch")
+        if not 0 < self.smallest <= 1:
+            raise UsageError(f"smallest={self.smallest:g}: a share of the canvas's sides, 0 < smallest <= 1, is expected")
         if not 0 <= self.jitter < 1:
             raise UsageError(f"jitter={self.jitter:g}: a fraction of the picture's side, 0 <= jitter < 1, is expected")
 
     def vary(self, picture, example, size, rng):
-        """One varied picture and its truth (t, 5), as `augment`; difficult objects are not in the truth."""
-        easy = ~example.difficult
-        return augment(picture, example.boxes[easy], example.classes[easy], size, self, rng)
+        """One varied picture and its truth (t, 5), as `augment`; difficult objects are not in the truth.
+
+        The truth ends with a row NO_BOX NO_BOX NO_BOX NO_BOX class for each class without a box.
+        """
+        easy, share = ~example.difficult, 1.0
+        if len(example.unboxed) and self.smallest < 1:
+            share = self.smallest ** float(rng.random())  # as many halved as halved once more
+        x, truth = augment(picture, example.boxes[easy], example.classes[easy], size, self, rng, share)
+        marks = [[*(NO_BOX,) * 4, kind] for kind in example.unboxed]
+        return x, np.concatenate([truth, np.array(marks, np.float32).reshape(-1, 5)])
 
     @staticmethod
     def batch_truth(truths):
@@ -101,12 +114,24 @@ def _truth(boxes, classes, size, where, flip):
     return rows[keep].astype(np.float32)
 
 
-def augment(picture, boxes, classes, size, options, rng):
+def _on_part(where, size, share, rng):
+    """The place `where` on a canvas with `share` of the sides of `size`, moved with it to anywhere on the whole canvas."""
+    right, down = (int(rng.random() * (side - inner)) for side, inner in zip(size, _part(size, share)))
+    return (*where[:2], where[2] + right, where[3] + down)
+
+
+def _part(size, share):
+    """(w, h) of a canvas with `share` of the sides of the canvas `size`."""
+    return tuple(max(int(side * share), 1) for side in size)
+
+
+def augment(picture, boxes, classes, size, options, rng, share=1.0):
     """One varied picture for the network and its boxes.
 
     picture: (h, w, 3) uint8 RGB. boxes: (n, 4), centre form, fractions of the picture. classes: (n,) int.
     size: (w, h) of the network's input. options: Augmentation. rng: numpy Generator; draws in this order: where (4),
-    hue, saturation (2), exposure (2), flip. Returns x (h, w, 3) float32 in 0..1, and truth (t, 5) float32, rows
+    hue, saturation (2), exposure (2), flip. share: of the canvas's sides that the picture is given; below 1 the part lies
+    anywhere (2 draws more, before the hue). Returns x (h, w, 3) float32 in 0..1, and truth (t, 5) float32, rows
     x y w h class, fractions of x, clipped to it; boxes below .001 of a side are dropped.
 
     Darknet: src/data.c, load_data_detection (place; its boxes use the places before rounding, ours the pixels' own)
@@ -120,7 +145,9 @@ def augment(picture, boxes, classes, size, options, rng):
         x, geometry = pictures.fit(picture, size[::-1], options.resize)
         return x, _truth(boxes, classes, size, (*geometry.placed, *geometry.offset), False)
     height, width = picture.shape[:2]
-    where = (_placed if options.mode == "place" else _cropped)(width, height, size, options, rng)
+    where = (_placed if options.mode == "place" else _cropped)(width, height, _part(size, share), options, rng)
+    if share < 1:
+        where = _on_part(where, size, share, rng)
     hue = float(rng.uniform(-options.hue, options.hue))
     saturation, exposure = factor(options.saturation, rng), factor(options.exposure, rng)
     flip = bool(rng.integers(2)) and options.flip

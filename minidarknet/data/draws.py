@@ -5,7 +5,7 @@ picture of any batch, and a resumed run draws what an uninterrupted one would ha
 """
 import numpy as np
 
-SIZE, ORDER, PICTURE, REPLACEMENT, MOSAIC = range(1, 6)  # purposes
+SIZE, ORDER, PICTURE, REPLACEMENT, MOSAIC, JOINT_ORDER = range(1, 7)  # purposes
 _WORD = 2 ** 64 - 1
 
 

@@ -7,6 +7,8 @@ import numpy as np
 
 from minidarknet.data import pictures
 
+NO_BOX = 999999.0  # x, y, w and h of an object of which only the class is known: Darknet's mark
+
 
 class Problem(NamedTuple):
     """Something wrong in a file. file: str; line: int, 0 where there is none; message: what, and what to do."""
@@ -29,6 +31,9 @@ class Example:
     the last one included), as the file has them. size: (w, h) in pixels. area: (n,) float64, square pixels of the
     objects themselves where that is known (COCO), else None. number: COCO's number of the picture, else None.
 
+    unboxed: (n,) int64, classes that are on the picture while nobody knows where, as the network numbers them (with a tree
+    the nodes, whatever the map says).
+
     A picture of a classifier holds one object: its class, as large as the picture.
     """
 
@@ -41,6 +46,12 @@ class Example:
     size: tuple
     area: np.ndarray | None = None
     number: int | None = None
+    unboxed: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def without_boxes(self, number):
+        """The same picture with its objects unboxed. number: (classes,) int64, what the network calls each class."""
+        known = self.only(np.zeros(len(self.classes), bool), self.classes)
+        return replace(known, unboxed=np.concatenate([self.unboxed, number[self.classes]]))
 
     def only(self, keep, classes):
         """The same picture with other objects: `keep`, (n,) bool or their numbers, and new class ids `classes` int64."""
@@ -77,7 +88,17 @@ class Dataset:
     @property
     def backgrounds(self):
         """Pictures without any object: int."""
-        return sum(not len(e.classes) for e in self.examples)
+        return sum(not len(e.classes) and not len(e.unboxed) for e in self.examples)
+
+    @property
+    def unboxed(self):
+        """Pictures that have a class without a box: int."""
+        return sum(bool(len(e.unboxed)) for e in self.examples)
+
+    @property
+    def pools(self):
+        """((how many examples, in which share), ...): the examples, from the first on, in pools that take turns."""
+        return ((len(self.examples), 1),)
 
 
 class Objects:
@@ -85,6 +106,7 @@ class Objects:
 
     def __init__(self):
         self._corners, self._classes, self._difficult, self._box_px, self._area = [], [], [], [], []
+        self._unboxed = []
 
     def add(self, corners, class_id, difficult, box_px, area=None):
         """One object. corners: left top right bottom, fractions of the picture; clipped to it. box_px, area: see Example.
@@ -97,13 +119,18 @@ class Objects:
         self._box_px.append(box_px)
         self._area.append(area)
 
+    def add_unboxed(self, class_id):
+        """A class that is somewhere on the picture; see Example.unboxed."""
+        self._unboxed.append(class_id)
+
     def example(self, id, path, size, number=None):
         """The Example with the objects so far. id: str; path: Path; size: (w, h); number: see Example."""
         corners = np.array(self._corners, np.float64).reshape(-1, 4)
         boxes = np.concatenate([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], axis=1)
         return Example(id, Path(path), boxes.astype(np.float32), np.array(self._classes, np.int64),
                        np.array(self._difficult, bool), np.array(self._box_px, np.float64).reshape(-1, 4), size,
-                       None if None in self._area else np.array(self._area, np.float64), number)
+                       None if None in self._area else np.array(self._area, np.float64), number,
+                       np.array(self._unboxed, np.int64))
 
 
 def one_class(id, path, class_id, problems):

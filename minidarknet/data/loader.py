@@ -6,9 +6,10 @@ import numpy as np
 
 from minidarknet.data import pictures
 from minidarknet.data.augment import Augmentation
-from minidarknet.data.draws import MOSAIC, ORDER, PICTURE, REPLACEMENT, stream
-from minidarknet.data.example import Problem
+from minidarknet.data.draws import MOSAIC, PICTURE, REPLACEMENT, stream
+from minidarknet.data.example import NO_BOX, Problem
 from minidarknet.data.mosaic import cross, mosaic
+from minidarknet.data.order import Order
 from minidarknet.data.prefetch import Prefetch
 from minidarknet.errors import DataError
 
@@ -18,9 +19,10 @@ WORKERS = 2          # threads, if nothing else is asked for
 
 
 class Batch(NamedTuple):
-    """One mini-batch. x: (b, h, w, 3) float32 in 0..1. truth: (b, t, 5) float32, rows x y w h class in fractions,
-    zero rows after the last object; for classifiers (b, classes) float32, 1 for the class. ids: list of the pictures'
-    ids. step: the update it belongs to, from 0. index: which mini-batch of that update, from 0."""
+    """One mini-batch. x: (b, h, w, 3) float32 in 0..1. truth: (b, t, 5) float32, rows x y w h class in fractions, with
+    x = y = w = h = NO_BOX for a class without a box, zero rows after the last object; for classifiers (b, classes) float32,
+    1 for the class. ids: list of the pictures' ids. step: the update it belongs to, from 0. index: which mini-batch of
+    that update, from 0."""
 
     x: np.ndarray
     truth: np.ndarray
@@ -73,44 +75,39 @@ class Reader:
 class _Maker:
     """Makes any mini-batch from its number alone; knows nothing of threads."""
 
-    def __init__(self, examples, batch, seed, first_step, size_of_step, options, subdivisions, reader):
-        self.examples, self.batch, self.seed, self.first_step = examples, batch, seed, first_step
+    def __init__(self, examples, order, batch, seed, first_step, size_of_step, options, subdivisions, reader):
+        self.examples, self.order, self.batch, self.seed, self.first_step = examples, order, batch, seed, first_step
         self.size_of_step, self.options, self.subdivisions, self.reader = size_of_step, options, subdivisions, reader
-        self._orders = {}  # epoch -> permutation; batches made at the same time touch two epochs at most
 
-    def _example_at(self, place):
-        """Which example the `place`-th picture of the training is: epoch after epoch, each in a new order."""
-        epoch, within = divmod(place, len(self.examples))
-        order = self._orders.get(epoch)
-        if order is None:
-            order = stream(self.seed, ORDER, epoch).permutation(len(self.examples))
-            self._orders = {**dict(list(self._orders.items())[-2:]), epoch: order}
-        return int(order[within])
-
-    def _read(self, place):
-        """(example, picture) for a place, another one (always the same) where its picture is broken."""
-        index = self._example_at(place)
+    def _read(self, pool, number):
+        """(example, picture): the `number`-th of a pool, another one (always the same) where its picture is broken."""
+        index, count = self.order.example(pool, number), self.order.counts[pool]
         picture = self.reader.read(index)
         if picture is None:
-            for index in stream(self.seed, REPLACEMENT, place).permutation(len(self.examples)).tolist():
+            for other in stream(self.seed, REPLACEMENT, number).permutation(count).tolist():
+                index = self.order.first(pool) + other
                 picture = self.reader.read(index)
                 if picture is not None:
                     break
             else:
-                raise DataError(f"none of the {len(self.examples)} pictures can be read, the first: "
-                                f"{self.reader.problems[0]}")
+                raise DataError(f"none of the {count} pictures can be read, the first: {self.reader.problems[0]}")
         return self.examples[index], picture
 
-    def _varied(self, place, size, rng):
-        """(id, x, truth) of the picture at a place, varied for the canvas `size`."""
-        example, picture = self._read(place)
+    def _varied(self, pool, number, size, rng):
+        """(id, x, truth) of the `number`-th picture of a pool, varied for the canvas `size`."""
+        example, picture = self._read(pool, number)
         return example.id, *self.options.vary(picture, example, size, rng)
 
-    def _joined(self, place, x, truth, size):
-        """(x, truth) of the mosaic of a varied picture and three others, drawn at random."""
+    def _joined(self, place, pool, x, truth, size):
+        """(x, truth) of the mosaic of a varied picture and three others of its pool, drawn at random.
+
+        Where a class of one of the four has no box it is left alone: nobody knows in which part of the mosaic the class is.
+        """
         rng = stream(self.seed, MOSAIC, place)
-        others = [self._varied(int(rng.integers(len(self.examples))), size, rng)[1:] for _ in range(3)]
+        others = [self._varied(pool, int(rng.integers(self.order.counts[pool])), size, rng)[1:] for _ in range(3)]
         parts = [(x, truth), *others]
+        if any((part[:, 0] == NO_BOX).any() for _, part in parts):
+            return x, truth
         return mosaic(*zip(*[parts[i] for i in rng.permutation(4)]), cross(size, rng))
 
     def make(self, job, stopped):
@@ -124,9 +121,10 @@ class _Maker:
             if stopped():
                 return None
             place = (step * self.subdivisions + index) * self.batch + n
-            id, x[n], truth = self._varied(place, (width, height), stream(self.seed, PICTURE, place))
+            pool, number = self.order.turn(place)
+            id, x[n], truth = self._varied(pool, number, (width, height), stream(self.seed, PICTURE, place))
             if self.options.mosaic:
-                x[n], truth = self._joined(place, x[n], truth, (width, height))
+                x[n], truth = self._joined(place, pool, x[n], truth, (width, height))
             truths.append(truth)
             ids.append(id)
         return Batch(x, self.options.batch_truth(truths), ids, step, index)
@@ -137,10 +135,10 @@ class Loader:
 
     What is in a batch follows from (seed, step, place) alone: the same for any number of workers, and after a resume
     at any step. Every epoch goes through all pictures in a new order and may begin in the middle of a batch; a data
-    set smaller than a batch simply repeats. `difficult` objects are not in the truth. A broken picture is replaced by
-    another (always the same), and noted once in `problems`.
+    set smaller than a batch simply repeats; the two parts of a joint.Joint take turns. `difficult` objects are not in the
+    truth. A broken picture is replaced by another of its part (always the same), and noted once in `problems`.
 
-    dataset: Dataset (or anything with `examples`). batch: pictures per mini-batch. seed: int. first_step: updates made
+    dataset: Dataset. batch: pictures per mini-batch. seed: int. first_step: updates made
     before (0 at the start). size_of_step: function step -> (w, h). augmentation: Augmentation, or ClassAugmentation for
     classes of whole pictures, or None for Augmentation's defaults. workers: threads.
     subdivisions: mini-batches per update. problems: list to append Problems to. cache: bytes of memory for decoded
@@ -154,8 +152,8 @@ class Loader:
         if not examples:
             raise DataError("the data set holds no picture")
         self.problems = [] if problems is None else problems
-        maker = _Maker(examples, batch, seed, first_step, size_of_step, augmentation or Augmentation(), subdivisions,
-                       Reader(examples, self.problems, cache))
+        maker = _Maker(examples, Order(dataset.pools, seed), batch, seed, first_step, size_of_step,
+                       augmentation or Augmentation(), subdivisions, Reader(examples, self.problems, cache))
         workers = workers or WORKERS
         self._prefetch = Prefetch(maker.make, None, workers, max(AHEAD, workers))
 

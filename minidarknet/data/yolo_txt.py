@@ -1,6 +1,8 @@
 """Darknet's own form: a .data file names list files of pictures; beside them stand labels `class x y w h`.
 
-x y w h are the centre and the size of a box, fractions of the picture; the class is its number.
+x y w h are the centre and the size of a box, fractions of the picture; the class is its number. With x = y = 0 the class is
+on the picture, nobody knows where: Darknet's hidden way to train YOLO9000. It numbers such classes as the network does, not
+through region.map (src/data.c, correct_boxes; src/region_layer.c), so that the data's names do not say which there are.
 """
 import math
 import os
@@ -15,6 +17,7 @@ FOLDERS = ("images", "JPEGImages")  # "labels" takes their place in a picture's 
 SUBSTITUTIONS = (("images", "labels"), ("JPEGImages", "labels"), ("raw", "labels"), (".jpg", ".txt"), (".png", ".txt"),
                  (".JPG", ".txt"), (".JPEG", ".txt"))  # Darknet's, in its order
 ROUNDING = 1e-3                     # a box may stick out so far without a word
+LARGEST_CLASS = 2 ** 24             # of classes without a box: truths are float32, which counts exactly up to here
 
 
 def _darknets(path):
@@ -41,7 +44,10 @@ def labels_of(picture):
 
 
 def _object(fields, names):
-    """One label line as (class id, [x, y, w, h], complaint or None). Raises ValueError with what is wrong with it."""
+    """One label line as (class id, corners, complaint or None), a class without a box with None in place of corners.
+
+    Raises ValueError with what is wrong with it.
+    """
     if len(fields) != 5:
         shape = "; this looks like a polygon, boxes are needed" if len(fields) > 6 and len(fields) % 2 else ""
         raise ValueError(f"{len(fields)} columns, but class x y w h are 5{shape}")
@@ -50,6 +56,8 @@ def _object(fields, names):
     except ValueError:
         raise ValueError("not five numbers: class x y w h are expected, the class as its number") from None
     count = len(names)
+    if box[:2] == [0, 0] and number == number // 1 and 0 <= number < LARGEST_CLASS:
+        return int(number), None, None
     if number != number // 1 or not 0 <= number < count:
         off = f"; do yours run from 1 to {count}? They must begin at 0" if number == count else ""
         raise ValueError(f"class {number:g} is not among 0..{count - 1} ({count} names){off}")
@@ -98,6 +106,9 @@ def example(id, picture, label, names, problems):
             continue
         if complaint:
             problems.append(Problem(str(label), number, complaint))
+        if edges is None:
+            objects.add_unboxed(class_id)
+            continue
         left, top, right, bottom = edges
         objects.add(edges, class_id, False, [left * width + 1, top * height + 1, right * width, bottom * height])
     return objects.example(id, picture, (width, height))

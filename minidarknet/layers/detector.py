@@ -89,6 +89,10 @@ class Detector(Layer):
         """Which rows of the truth (b, t, 5) have a class but no box: (b, t) bool."""
         return (truth[..., 0] > self.no_box) & (truth[..., 1] > self.no_box)
 
+    def in_nodes(self, truth):
+        """The truth (b, t, 5) with the classes that this head learns in place of the data's."""
+        return truth
+
     def truth_classes(self, class_only):
         """class_only (b, t) bool -> (b, t) int: how many classes each row of the truth may choose from."""
         return np.full(class_only.shape, self.options.classes)

@@ -139,7 +139,7 @@ class Region(Anchored):
         scales = (o.coord_scale, o.object_scale, o.noobject_scale, o.class_scale)
         tree = self.tree.parent, self.tree.first, self.tree.last
         class_only_iou = 0. if run.strict else o.class_only_iou
-        self.ops.region_assign(self.out, boxes, self.anchors, self._in_nodes(truth), o.coords, self.one_of, tree,
+        self.ops.region_assign(self.out, boxes, self.anchors, self.in_nodes(truth), o.coords, self.one_of, tree,
                                run.seen < WARM_UP_IMAGES, o.thresh, o.bias_match, o.rescore, class_only_iou, scales,
                                target, weight, match)
 
@@ -149,8 +149,8 @@ class Region(Anchored):
         self.ops.region_loss(self.out, target, weight, self.anchors, o.classes, o.coords, o.direct_location, self.one_of,
                              grad, loss, cost)
 
-    def _in_nodes(self, truth):
-        """The truth with the classes of its boxes as nodes of the tree; a class without a box is one already (Darknet)."""
+    def in_nodes(self, truth):
+        """As Detector.in_nodes: through the map; a class without a box is a node already (Darknet)."""
         if self.map is None:
             return truth
         truth, boxed = truth.copy(), ~self.class_only(truth)
