@@ -62,6 +62,13 @@ def test_a_flat_net_learns_classes_of_its_own(tmp_path, drawn):
     folder = make.class_folders(tmp_path / "classes", {"heart": 2, "star": 1})
     done = train(cfg, drawn, out, "--joint", folder, "--joint-ratio", "1:1", "--max-batches", 2)
     assert done.returncode == 0, done.stderr
+    (tmp_path / "list.txt").write_text("".join(f"{p}\n" for p in sorted(folder.rglob("*.png"))))
+    (tmp_path / "labels.txt").write_text("/heart/\n/star/\n")
+    (tmp_path / "names.txt").write_text("heart\nstar\n")
+    (tmp_path / "c.data").write_text("train=list.txt\nlabels=labels.txt\nnames=names.txt\n")
+    listed = train(cfg, drawn, tmp_path / "list", "--joint", tmp_path / "c.data", "--joint-ratio", "1:1", "--max-batches", 2)
+    assert listed.returncode == 0 and "3 with a class alone to train" in listed.stderr, listed.stderr
+    assert (tmp_path / "list/weights/last.weights").read_bytes() == (out / "weights/last.weights").read_bytes()
     done = train(cfg, drawn, tmp_path / "other", "--joint", make.class_folders(tmp_path / "more", {"polygon": 1}))
     assert done.returncode == 3 and "no class 'polygon'" in done.stderr
 

@@ -8,15 +8,16 @@ from minidarknet.data.loader import Loader
 from minidarknet.optimizer import SGD
 
 
-def train_briefly(net, dataset, updates, seed=0, look=None):
+def train_briefly(net, dataset, updates, seed=0, look=None, augmentation=None):
     """Train `net` on a Dataset for some updates: list of dicts, one per update, of loss and what the head measured.
 
     net: Network that finds boxes; its cfg's schedule holds. seed: of the pictures' order and augmentation: two networks
     with the same seed see the same pictures. look: function (net, update), called after every backward pass.
+    augmentation: Augmentation, or None for its defaults.
     """
     rows, optimizer, size = [], SGD(net), net.input.shape[1::-1]
     with Loader(dataset, net.options.batch // net.options.subdivisions, seed, 0, lambda step: size,
-                subdivisions=net.options.subdivisions) as loader:
+                augmentation, subdivisions=net.options.subdivisions) as loader:
         for update in range(updates):
             losses = []
             for _ in range(net.options.subdivisions):
