@@ -114,8 +114,8 @@ def wordtree_html(tree, absolute, path=None, names=None, picture=None, title="Wh
 
 def framed(page, height=420):
     """The page as an <iframe> (str), to be shown in a notebook, where it keeps to itself. height: pixels."""
-    return (f'<iframe srcdoc="{html.escape(page)}" width="100%" height="{height}" style="border:1px solid #ddd" '
-            'title="tree of labels with a slider"></iframe>')
+    return (f'<div><iframe srcdoc="{html.escape(page)}" width="100%" height="{height}" style="border:1px solid #ddd" '
+            'title="tree of labels with a slider"></iframe></div>')
 
 
 def _table(way):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minidarknet import lessons
-from minidarknet.lessons import Exercise, judge, networks, notebook, training
+from minidarknet.lessons import Exercise, judge, networks, notebook, shapes, training
 
 ROOT = Path(__file__).parents[1]
 TASKS = list(lessons.exercises().values())
@@ -149,6 +149,18 @@ def test_short_trainings_learn_and_repeat(drawn, tiny_cfg):
     assert runs[0] != training.train_briefly(Network.from_cfg(tiny_cfg), dataset, 6, seed=2)
     smooth = training.column([{"a": 1}, {"a": None}, {"a": 3}], "a", window=2)
     np.testing.assert_array_equal(smooth, [1, 1, 3])
+
+
+def test_the_rarer_pictures_are_repeated():
+    few, many = list("ab"), list(range(9))
+    assert shapes.balanced(few, many) == [*few * 5, *many]
+    assert shapes.balanced(few, many, 4) == [*few * 2, *many] and shapes.balanced(many, few) == [*many, *few]
+
+
+def test_a_small_classifier_over_a_tree_or_without():
+    flat, tree = networks.nano_classifier(11, 70), networks.nano_classifier(15, 70, "sample.tree", side=36)
+    assert (flat.classes, flat.tree, flat.options.max_batches) == (11, None, 70)
+    assert (tree.classes, len(tree.tree), tree.input.shape, tree.options.max_crop) == (15, 15, (36, 36, 3), 39)
 
 
 def test_objects_of_one_class(drawn):

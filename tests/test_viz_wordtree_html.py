@@ -83,7 +83,7 @@ def test_the_page_holds_everything_and_nothing_from_elsewhere(tmp_path):
     for one in stops(TREE, absolute, names)[:-1]:
         assert f"{one['below']:.3f} to" in page
     frame = framed(page)
-    assert frame.count("<") == 2 and '"' not in frame.split('srcdoc="')[1].split('" width')[0]
+    assert frame.count("<") == 4 and '"' not in frame.split('srcdoc="')[1].split('" width')[0]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -1,4 +1,4 @@
-"""Two small networks for experiments: the nano detector with other options, and a head all by itself."""
+"""Small networks for experiments: the nano detector and classifier with other options, and a head all by itself."""
 import numpy as np
 
 from minidarknet import parser
@@ -20,6 +20,21 @@ def nano(side=128, updates=500, anchors=None, classes=1, seed=0, text=None, rate
     if anchors is not None:
         values |= {"region.num": len(anchors), "region.anchors": [f"{value:.4f}" for value in np.ravel(anchors)]}
     return Network(parser.with_classes(parser.override(cfg, values), classes), seed=seed)
+
+
+def nano_classifier(classes, updates, tree=None, seed=0, side=48):
+    """classifier-nano with a short schedule, over a tree of labels or without: Network.
+
+    classes: how many; with a tree its nodes. updates: of the whole schedule. tree: the file, such as "sample.tree", or
+    None. side: of the input in pixels.
+    """
+    cfg = parser.override(parser.read("cfg/classifier-nano.cfg"), {
+        "net.max_batches": updates, "net.width": side, "net.height": side, "net.min_crop": side,
+        "net.max_crop": side + side // 12, **({"softmax.tree": tree} if tree else {})})
+    net = Network(parser.with_classes(cfg, classes), seed=seed)
+    net.resize_mode = "crop"
+    net.open_files()
+    return net
 
 
 def head_alone(grid, anchors, classes=12, **region):

@@ -39,6 +39,16 @@ def train_classifier(net, x, truth, updates, seed=0):
     return losses
 
 
+def balanced(few, many, ratio=1):
+    """The items of `few` repeated until those of `many` are more by no more than `ratio` : 1, and these, as one list.
+
+    few, many: lists, such as numbers of pictures. Paper: YOLO9000, section 4: "we balance the dataset by oversampling COCO
+    so that ImageNet is only larger by a factor of 4:1".
+    """
+    times = max(-(-len(many) // (ratio * len(few))), 1)
+    return [*few * times, *many]
+
+
 def accuracy(net, x, truth, batch=64):
     """The share of pictures x whose most probable class is the right one: float."""
     parts = [net.predict(x[i:i + batch]).argmax(axis=1) for i in range(0, len(x), batch)]
