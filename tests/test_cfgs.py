@@ -97,7 +97,7 @@ def test_training_values(name):
     cfg = parser.read(f"cfg/{name}.cfg")
     o = parser.typed(cfg, cfg.net, NetOptions)
     batch, subdivisions = {"cifar": (128, 1), "darknet9000": (128, 4), "yolov3": (64, 16), "yolov3-voc": (64, 16),
-                           "yolov3-spp": (64, 16)}.get(name, (64, 8))
+                           "yolov3-spp": (64, 16), "darknet19_448": (128, 16)}.get(name, (64, 8))
     momentum = .949 if name == "yolov4" else .9
     assert (o.batch, o.subdivisions, o.momentum, o.decay) == (batch, subdivisions, momentum, .0005)
 
