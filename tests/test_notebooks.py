@@ -17,7 +17,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 from PIL import Image
 
-from minidarknet.data.sample import ensure_sample
+from minidarknet.data.crops import ensure_crops
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -116,7 +116,7 @@ def slim(notebook):
 
 def main(names):
     """Run the notebooks (all, or those named) in full and store them."""
-    ensure_sample()  # drawn before, lest its progress bar be stored
+    ensure_crops()  # drawn and cut out before, lest the progress bars be stored
     with tempfile.TemporaryDirectory() as folder:
         for path in NOTEBOOKS:
             if not names or path.stem in names:
