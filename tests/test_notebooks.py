@@ -18,6 +18,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from minidarknet.data.crops import ensure_crops
+from minidarknet.data.sample import ensure_sample
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -116,7 +117,8 @@ def slim(notebook):
 
 def main(names):
     """Run the notebooks (all, or those named) in full and store them."""
-    ensure_crops()  # drawn and cut out before, lest the progress bars be stored
+    ensure_sample()  # drawn, and cut out, before, lest the progress bars be stored
+    ensure_crops()
     with tempfile.TemporaryDirectory() as folder:
         for path in NOTEBOOKS:
             if not names or path.stem in names:
