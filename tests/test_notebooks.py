@@ -54,6 +54,13 @@ def texts(notebook):
             yield from ((number, value) for kind, value in output.get("data", {}).items() if kind.startswith("text/"))
 
 
+def shown(notebook):
+    """What the cells that do nothing but show the library's source have printed: {cell number: text}."""
+    return {number: "".join(output.get("text", "") for output in cell.outputs)
+            for number, cell in enumerate(notebook.cells) if cell.cell_type == "code"
+            and all(line.startswith("source(") for line in cell.source.splitlines())}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """One folder for all of them: a later notebook may use the weights that an earlier one has trained."""
@@ -65,6 +72,7 @@ def test_runs_from_top_to_bottom(path, folder):
     notebook = execute(path, folder, fast=True, seconds=300)
     for number, text in texts(notebook):
         assert "Warning" not in text, f"cell {number}: {text}"
+    assert shown(notebook) == shown(nbformat.read(path, as_version=4)), "it shows a source that has changed: run it again"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=lambda path: path.stem)
