@@ -17,6 +17,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 from PIL import Image
 
+from minidarknet.data.crops import ensure_crops
 from minidarknet.data.sample import ensure_sample
 
 ROOT = Path(__file__).parents[1]
@@ -53,6 +54,13 @@ def texts(notebook):
             yield from ((number, value) for kind, value in output.get("data", {}).items() if kind.startswith("text/"))
 
 
+def shown(notebook):
+    """What the cells that do nothing but show the library's source have printed: {cell number: text}."""
+    return {number: "".join(output.get("text", "") for output in cell.outputs)
+            for number, cell in enumerate(notebook.cells) if cell.cell_type == "code"
+            and all(line.startswith("source(") for line in cell.source.splitlines())}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """One folder for all of them: a later notebook may use the weights that an earlier one has trained."""
@@ -64,6 +72,7 @@ def test_runs_from_top_to_bottom(path, folder):
     notebook = execute(path, folder, fast=True, seconds=300)
     for number, text in texts(notebook):
         assert "Warning" not in text, f"cell {number}: {text}"
+    assert shown(notebook) == shown(nbformat.read(path, as_version=4)), "it shows a source that has changed: run it again"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=lambda path: path.stem)
@@ -116,7 +125,8 @@ def slim(notebook):
 
 def main(names):
     """Run the notebooks (all, or those named) in full and store them."""
-    ensure_sample()  # drawn before, lest its progress bar be stored
+    ensure_sample()  # drawn, and cut out, before, lest the progress bars be stored
+    ensure_crops()
     with tempfile.TemporaryDirectory() as folder:
         for path in NOTEBOOKS:
             if not names or path.stem in names:
