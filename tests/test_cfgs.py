@@ -2,6 +2,7 @@
 import pytest
 
 from minidarknet import info, parser, paths
+from minidarknet.names import read_names
 from minidarknet.netoptions import NetOptions
 from minidarknet.network import Network
 from minidarknet.optimizer import learning_rate
@@ -244,3 +245,11 @@ def test_tiny_darknet_lends_its_layers_to_a_detector():
     shapes = [[(layer.name, [stored.array.shape for stored in layer.stored]) for layer in net.layers[:18]]
               for net in (classifier, detector)]
     assert shapes[0] == shapes[1] and classifier.layers[18].name != detector.layers[18].name
+
+
+def test_the_small_classifier_over_a_tree_is_the_other_with_a_number_for_each_node():
+    flat, tree = (Network.from_cfg(f"cfg/classifier-nano{end}.cfg") for end in ("", "-tree"))
+    assert [layer.shape for layer in flat.layers[:-3]] == [layer.shape for layer in tree.layers[:-3]]
+    assert (flat.classes, tree.classes, len(tree.tree)) == (12, 15, 15)
+    leaves = {name for name, leaf in zip(tree.tree.names, tree.tree.is_leaf) if leaf}
+    assert leaves == set(read_names(paths.BUNDLED / "sample.names"))
