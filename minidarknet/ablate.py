@@ -18,7 +18,7 @@ from minidarknet.netoptions import NetOptions
 from minidarknet.paths import BUNDLED
 
 COLUMNS = ("rung", "seed", "pictures", "map_voc07", "map_voc10", "recall", "seconds")
-IMAGES = 12000
+IMAGES = 8000
 FREE = ("debug", "jobs", "rungs", "seeds")  # may differ when a ladder is gone on with
 
 
@@ -212,17 +212,29 @@ def spread(values):
 
 
 def table(rows, rungs):
-    """The ladder as aligned text: mAP and recall, mean and standard deviation over the seeds, beside the paper's mAP."""
-    lines = [f"{'rung':27}  {'mAP':>5} {'+-':>5}  {'step':>5}  {'recall':>6} {'+-':>5}   {'paper':>5}  {'step':>5}"]
-    before = paper_before = None
-    for rung, maps, recalls in summary(rows, rungs):
-        step = "" if before is None else f"{100 * (maps.mean() - before):+5.1f}"
-        paper_step = "" if rung.paper is None or paper_before is None else f"{rung.paper - paper_before:+5.1f}"
-        paper = "" if rung.paper is None else f"{rung.paper:5.1f}"
-        lines.append(f"{rung.title:27}  {100 * maps.mean():5.1f} {spread(maps):>5}  {step:>5}  "
-                     f"{100 * recalls.mean():6.1f} {spread(recalls):>5}   {paper:>5}  {paper_step:>5}".rstrip())
-        before, paper_before = maps.mean(), rung.paper or paper_before
+    """The ladder as aligned text: mAP and recall, mean and standard deviation over the seeds, beside the paper's mAP.
+
+    runs: how many trainings had a result. step: what the rung adds to the last one above it that has a figure.
+    """
+    lines = [f"{'rung':27}  runs    mAP   +-   step  recall   +-   paper   step"]
+    results, before, paper_before = {rung: found for rung, *found in summary(rows, rungs)}, None, None
+    for rung in rungs:
+        maps, recalls = results.get(rung, (np.zeros(0), np.zeros(0)))
+        mean = 100 * maps.mean() if len(maps) else None
+        line = [f"{rung.title:27}  {len(maps):4}  {_number(mean):>5} {spread(maps):>4}  {_gain(mean, before):>5}",
+                f"{_number(100 * recalls.mean() if len(recalls) else None):>5} {spread(recalls):>4}  ",
+                f"{_number(rung.paper):>5}  {_gain(rung.paper, paper_before):>5}"]
+        lines.append("  ".join(line).rstrip())
+        before, paper_before = mean if mean is not None else before, rung.paper or paper_before
     return "\n".join(lines)
+
+
+def _number(value):
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _gain(value, before):
+    return "" if value is None or before is None else f"{value - before:+.1f}"
 
 
 if __name__ == "__main__":

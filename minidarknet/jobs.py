@@ -1,5 +1,6 @@
 """Several trainings at a time, each a process of its own on one core, one beginning with the weights of another."""
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -37,8 +38,15 @@ class Jobs:
         """Run the Steps that are not complete, with progress and the time left. words: function Step -> list of str, the
         arguments of `train`.
 
-        A training that was interrupted is resumed. Ctrl-C reaches the trainings, too: they save themselves.
+        A training that was interrupted is resumed. Ctrl-C, or a polite kill, ends the trainings, which save themselves.
         """
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            self._carry_out(steps, words)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def _carry_out(self, steps, words):
         waiting, running = [step for step in steps if not self.is_done(step.folder)], {}
         total = sum(step.updates * step.batch for step in steps)
         with ThreadPoolExecutor(self.at_once) as pool, \
@@ -58,7 +66,7 @@ class Jobs:
                     bar.update(self._seen(steps) - bar.n)
             except BaseException:
                 for child in self._children:
-                    child.terminate()   # it saves itself; the pool waits for it
+                    child.terminate()   # once: it saves itself, and the pool waits for it
                 raise
 
     def _give_up(self, waiting):
@@ -80,7 +88,8 @@ class Jobs:
         log = folder.path.with_suffix(".log")
         with open(log, "a", encoding="utf-8") as file:
             child = subprocess.Popen([sys.executable, "-m", "minidarknet", "train", *words, "--out", str(folder.path)],
-                                     stdout=file, stderr=file, stdin=subprocess.DEVNULL)
+                                     stdout=file, stderr=file, stdin=subprocess.DEVNULL,
+                                     start_new_session=True)    # the terminal's Ctrl-C would be a second signal
             self._children.append(child)
             code = child.wait()
             self._children.remove(child)

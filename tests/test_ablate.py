@@ -1,6 +1,10 @@
 """`minidarknet ablate`, from outside: two rungs, a few pictures, and going on where it was interrupted."""
 import csv
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 from PIL import Image
@@ -80,6 +84,22 @@ def test_a_step_that_fails_is_told_and_what_needs_it_is_given_up(tmp_path):
     assert "begins with seed-0/classifier-batch-norm-224" in jobs.failed["seed-0/high-resolution-classifier"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_ladder_saves_its_trainings_and_goes_on(tmp_path, drawn, number):
+    words = [sys.executable, "-m", "minidarknet", "ablate", "--data", str(drawn), "--rungs", "yolo", "--seeds", "1",
+             "--images", "16", "--pretraining", "2000", "--out", str(tmp_path / "out")]
+    metrics = tmp_path / "out/seed-0/classifier-yolo/metrics.csv"
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as ladder_of_one:
+        for _ in range(600):
+            if metrics.exists() and metrics.read_text().count("\n") > 3:
+                break
+            time.sleep(.1)
+        ladder_of_one.send_signal(number)
+        told = ladder_of_one.communicate(timeout=60)[1]
+    assert ladder_of_one.returncode == 130 and "interrupted" in told and "Traceback" not in told
+    assert "interrupted and saved after update" in metrics.parent.with_suffix(".log").read_text()
+
+
 @pytest.mark.parametrize("words, why", [(["--rungs", "yolo,foo"], "'foo' is no rung"),
                                         (["--minutes-per-run", "0"], "expected more than 0"),
                                         (["--minutes-per-run", "1", "--images", "8"], "not allowed with")])
@@ -98,11 +118,14 @@ def some_rows():
 def test_table_by_hand():
     rungs, found = some_rows()
     lines = [line.split() for line in ablate.table(found, rungs).splitlines()]
-    assert lines[1] == ["YOLO", "20.0", "14.1", "50.0", "0.0", "63.4"]
-    assert lines[2] == ["dimension", "priors", "40.0", "0.0", "+20.0", "50.0", "0.0"]
-    assert lines[3] == ["location", "prediction", "60.0", "14.1", "+20.0", "50.0", "0.0", "74.4", "+11.0"]
+    assert lines[1] == ["YOLO", "2", "20.0", "14.1", "50.0", "0.0", "63.4"]
+    assert lines[2] == ["dimension", "priors", "2", "40.0", "0.0", "+20.0", "50.0", "0.0", "-"]
+    assert lines[3] == ["location", "prediction", "2", "60.0", "14.1", "+20.0", "50.0", "0.0", "74.4", "+11.0"]
     alone = ablate.table([row for row in found if row["seed"] == 0], rungs)
-    assert alone.splitlines()[1].split() == ["YOLO", "10.0", "-", "50.0", "-", "63.4"]
+    assert alone.splitlines()[1].split() == ["YOLO", "1", "10.0", "-", "50.0", "-", "63.4"]
+    failed = ablate.table([row for row in found if row["rung"] != "dimension-priors"], rungs).splitlines()
+    assert failed[2].split() == ["dimension", "priors", "0", "-", "-", "-", "-", "-"]
+    assert failed[3].split()[4:6] == ["14.1", "+40.0"]
 
 
 def test_chart_shows_the_numbers():
