@@ -44,7 +44,8 @@ def test_one_trick_a_rung(name):
 def test_anchors_keep_the_pretrained_layers_and_drop_a_reduction_and_the_connected_layers():
     own, other = sections("anchors.cfg"), below("anchors.cfg")
     assert own[1:1 + ladder.LAYERS] == other[1:1 + ladder.LAYERS]
-    assert {**own[0][1], "width": "224", "height": "224"} == other[0][1]
+    # 14 x 14 cells became 13 x 13, and what has no connected layers bears twice the rate
+    assert {**own[0][1], "width": "224", "height": "224", "learning_rate": ".005"} == other[0][1]
     assert own[16][1] == {**other[16][1], "stride": "1"}   # 14 x 14 was reduced to 7 x 7; 13 x 13 stays
     assert {kind for kind, _ in other} - {kind for kind, _ in own} == {"connected", "dropout", "detection"}
 
