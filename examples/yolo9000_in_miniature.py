@@ -16,7 +16,7 @@ def arguments(argv):
     parser.add_argument("--data", default="sample", help="sample, or a folder with the classes of it or of Pascal VOC")
     parser.add_argument("--weights", help="of the network's first layers, FILE:N, such as tiny.weights:18 for VOC")
     parser.add_argument("--seeds", type=cli.positive, default=3, help="how many (default: 3)")
-    parser.add_argument("--updates", type=cli.positive, help="of each training (default: sample 6000, VOC 1000)")
+    parser.add_argument("--updates", type=cli.positive, help="of each training (default: sample 6000, VOC 1500)")
     parser.add_argument("--unseen", help="classes without boxes, such as cat,dog")
     parser.add_argument("--joint-ratio", help="pictures with boxes : pictures with a class alone")
     parser.add_argument("--set", action="append", default=[], help="override the cfg for all three, SECTION.KEY=VALUE")

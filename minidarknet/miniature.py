@@ -45,7 +45,7 @@ class Plan:
     settings: tuple
     options: tuple = ()
     joint: tuple = ()
-    margin: float = .3
+    margin: float = 1.
 
     def words(self):
         """(WordTree, map): what the cfg's head calls things."""
@@ -60,9 +60,10 @@ class Plan:
 
 
 SAMPLE = Plan("cfg/yolo9000-nano.cfg", 6000, ("square", "ring", "star"), ("net.width=160", "net.height=160"),
-              joint=("--joint-ratio", "2:1", "--joint-smallest", ".2"))
-VOC = Plan("cfg/yolo9000-tinydarknet-voc.cfg", 1000, ("cat", "dog", "bus", "sofa"), ("net.width=224", "net.height=224"),
-           joint=("--joint-ratio", "2:1", "--joint-smallest", ".3"))
+              joint=("--joint-ratio", "2:1"))
+VOC = Plan("cfg/yolo9000-tinydarknet-voc.cfg", 1500, ("cat", "dog", "bus", "sofa"),
+           ("net.width=192", "net.height=192", "net.batch=8", "net.burn_in=100"),
+           joint=("--joint-ratio", "2:1"))
 
 
 def plan_for(data):
@@ -93,8 +94,11 @@ class Miniature:
         """Write the two maps and cut the crops; what is there stays.
 
         The crops are of all classes, as ImageNet's pictures are: with crops of the unseen alone, all that looks like a crop
-        would be one of them. They come from pictures that are not trained on with boxes where there are any (the sample
-        set can be drawn longer), else from the training pictures themselves.
+        would be one of them. They show much of the surroundings: the objects are no larger than in the pictures with boxes,
+        and what is a place for an object looks the same in both. (Shown small on grey, tight crops were told "no object
+        here" until the network saw nothing in them, and their names were learned in empty places.) They come from pictures
+        that are not trained on with boxes where there are any (the sample set can be drawn longer), else from the training
+        pictures themselves.
         """
         self.out.mkdir(parents=True, exist_ok=True)
         known = np.where(self.unseen, self.tree.parent[self.map], self.map)

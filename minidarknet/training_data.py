@@ -20,8 +20,9 @@ def add_joint(p):
                    help="pictures of each kind in turn (default: 1:4, the paper's: it shows COCO's pictures so often that "
                         "ImageNet's are only four times as many)")
     p.add_argument("--joint-smallest", type=cli.fraction, default=1., metavar="SHARE",
-                   help="show pictures without boxes smaller, down to this share of the network's size, so that crops are "
-                        "no larger than what is to be found (default: 1, never)")
+                   help="show pictures without boxes smaller, down to this share of the network's size, so that tight crops "
+                        "are no larger than what is to be found (default: 1, never; crops with surroundings, as "
+                        "`minidarknet crops --margin 1` cuts them, teach more)")
 
 
 def read(args, classifies):
