@@ -11,6 +11,7 @@ from minidarknet.errors import CfgError, UsageError
 from minidarknet.names import names_of
 from minidarknet.netoptions import NetOptions
 from minidarknet.tasks import task_of
+from minidarknet.wordtree import read_tree
 
 FREE = ("max_batches", "minutes", "threads", "no_fuse", "workers", "resume", "debug", "out", "explain_log",
         "backup")  # on resume
@@ -141,11 +142,14 @@ class Session:
         return cfg
 
     def _fit_head(self, cfg):
-        """Rebuild the head where the data set's classes differ from the cfg's; those of a label tree stay its nodes."""
-        told, found = parser.classes_of(cfg), len(self.training.names)
-        if told == found or any(section.get("tree") for section in cfg.layers):
+        """Rebuild the head where the data set's classes differ from the cfg's; those of a label tree are its nodes."""
+        told, found, whose = parser.classes_of(cfg), len(self.training.names), "data"
+        for section in cfg.layers:
+            if section.get("tree"):
+                found, whose = len(read_tree(parser.find_file(cfg, section, "tree"))), "tree"
+        if told == found:
             return cfg
-        say(f"classes: the cfg has {told}, the data {found}: the head is rebuilt for the data")
+        say(f"classes: the cfg has {told}, the {whose} {found}: the head is rebuilt for the {whose}")
         return parser.with_classes(cfg, found)
 
     def _network(self, cfg):

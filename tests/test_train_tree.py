@@ -130,6 +130,22 @@ def test_a_map_of_another_data_set_gives_way_to_the_names(place, drawn):
     assert rows(out)[0]["class"], "there was something to learn"
 
 
+def test_a_tree_of_ones_own(place, crops, drawn):
+    """Another tree than the cfg's has other nodes: the head is rebuilt for them."""
+    text = (place / "my.tree").read_text()
+    lines = [line.split() for line in text.splitlines()]
+    grown = "thing -1\n" + "".join(f"{name} {int(parent) + 1 if parent != '-1' else 0}\n" for name, parent in lines)
+    (place / "own.tree").write_text(grown)
+    for cfg, data, option in (("c.cfg", crops, "softmax.tree"), ("d.cfg", drawn, "region.tree")):
+        out = place.parent / cfg
+        done = train(place / cfg, data, out, "--max-batches", 1, "--no-multiscale", "--set",
+                     f"{option}={place / 'own.tree'}")
+        assert done.returncode == 0, done.stderr
+        assert "the cfg has 15, the tree 16: the head is rebuilt for the tree" in done.stderr
+        net = Network.from_cfg(out / "model.cfg")
+        assert net.classes == 16 and net.names[0] == "thing"
+
+
 def test_classes_that_are_no_node_are_named(place, crops, drawn):
     tree = (place / "my.tree").read_text().replace("star 2", "sta 2").replace("heart 2", "zebra 2")
     (place / "my.tree").write_text(tree)
