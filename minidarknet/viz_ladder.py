@@ -15,6 +15,7 @@ def ladder_chart(found, data):
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.5, 1))
     for place, (rung, maps, recalls) in enumerate(found):
         left.barh(place, 100 * maps.mean(), color=PALETTE[4], alpha=.75, height=.62, label="mAP" * (place == 0))
+        left.text(1, place - .2, f"{100 * maps.mean():.1f}", va="center", fontsize=8)
         if len(maps) > 1:
             left.errorbar(100 * maps.mean(), place, xerr=100 * maps.std(ddof=1), color="black", capsize=4, linewidth=1.2,
                           label="standard deviation" * (place == 0))
