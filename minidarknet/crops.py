@@ -20,6 +20,8 @@ def arguments():
     p.add_argument("--limit", type=cli.positive, metavar="N", help="use only the first N pictures of each split")
     p.add_argument("--margin", type=cli.fraction, default=crops.MARGIN,
                    help=f"added on every side, as a fraction of the object's (default: {crops.MARGIN})")
+    p.add_argument("--single", action="store_true", help="keep other objects out of a crop where that is possible: with "
+                                                         "--margin 1 pictures for train --joint")
     return p
 
 
@@ -40,7 +42,7 @@ def main(argv=None):
     problems = []
     for split, dataset in loaded.items():
         cli.warn(dataset.problems)
-        count = crops.write_split(dataset, folder, split, args.margin, problems)
+        count = crops.write_split(dataset, folder, split, args.margin, problems, args.single)
         print(f"{split}: {count} crops of {len(names)} classes from {len(dataset)} pictures")
     crops.write_data_file(folder, names)
     for problem in problems:

@@ -94,11 +94,9 @@ class Miniature:
         """Write the two maps and cut the crops; what is there stays.
 
         The crops are of all classes, as ImageNet's pictures are: with crops of the unseen alone, all that looks like a crop
-        would be one of them. They show much of the surroundings: the objects are no larger than in the pictures with boxes,
-        and what is a place for an object looks the same in both. (Shown small on grey, tight crops were told "no object
-        here" until the network saw nothing in them, and their names were learned in empty places.) They come from pictures
-        that are not trained on with boxes where there are any (the sample set can be drawn longer), else from the training
-        pictures themselves.
+        would be one of them. They show much of the surroundings, where those hold no other object: it could be taken for the
+        one that has the name. They come from pictures that are not trained on with boxes where there are any (the sample set
+        can be drawn longer), else from the training pictures themselves.
         """
         self.out.mkdir(parents=True, exist_ok=True)
         known = np.where(self.unseen, self.tree.parent[self.map], self.map)
@@ -108,7 +106,8 @@ class Miniature:
         write_map(self.files["all"], self.map)
         if not (self.crops / "train.txt").exists():
             source = write_sample(self.out / "more", CROPPED, 0, seed=1) if self.data == "sample" else self.data
-            crops.write_split(annotations.load(source, "train", None, None, False), self.crops, "train", self.plan.margin)
+            crops.write_split(annotations.load(source, "train", None, None, False), self.crops, "train", self.plan.margin,
+                              single=True)
 
     def run(self, arm, seed):
         """Train an arm (str of ARMS) and score it; what is done already is not done again. Returns [row of COLUMNS]."""

@@ -82,3 +82,44 @@ def test_the_sample_set_of_a_classifier(tmp_path, monkeypatch, drawn):
     assert [p.name for p in tmp_path.iterdir()] == [crops.SAMPLE]
     monkeypatch.setattr(crops, "write_split", None)
     assert len(load("sample", "val", classifies=True)) > 10
+
+
+BOX = (41, 31, 60, 50)      # 20 x 20, zero-based 40..60 and 30..50
+
+
+@pytest.mark.parametrize("others, expected", [
+    ([], (20, 10, 80, 70)),
+    ([(1, 1, 10, 10)], (20, 10, 80, 70)),               # far away
+    ([(65, 35, 90, 45)], (20, 10, 64, 70)),             # on the right: up to its left edge
+    ([(25, 1, 35, 100)], (35, 10, 80, 70)),             # on the left
+    ([(30, 52, 70, 99)], (20, 10, 80, 51)),             # below
+    ([(1, 1, 100, 15)], (20, 15, 80, 70)),              # above
+    ([(65, 1, 70, 12)], (20, 12, 80, 70)),              # in the corner: the cut that leaves more
+    ([(45, 35, 55, 45)], (20, 10, 80, 70)),             # in front of it: nothing to be done
+    ([(55, 45, 75, 65)], (20, 10, 80, 70)),             # overlapping it
+    ([(65, 35, 90, 45), (1, 1, 100, 15)], (20, 15, 64, 70)),
+    ([(61, 31, 80, 50)], (20, 10, 60, 70)),             # touching it
+])
+def test_other_objects_are_kept_out(others, expected):
+    assert crops.alone(BOX, np.array(others).reshape(-1, 4), (100, 100), 1) == expected
+
+
+def test_a_single_crop_shows_its_object_whole_and_no_pixel_of_others(rng):
+    for _ in range(300):
+        boxes = np.sort(rng.integers(1, 101, (4, 2, 2)), axis=1).reshape(4, 4)
+        own, *others = boxes.tolist()
+        left, top, right, bottom = crops.alone(own, np.array(others), (100, 100), 1)
+        inner = crops.rectangle(own, (100, 100), 0)
+        assert left <= inner[0] and top <= inner[1] and right >= inner[2] and bottom >= inner[3]
+        for other in others:
+            a, b, c, d = crops.rectangle(other, (100, 100), 0)
+            apart = c <= inner[0] or a >= inner[2] or d <= inner[1] or b >= inner[3]
+            assert not apart or c <= left or a >= right or d <= top or b >= bottom
+
+
+def test_single_crops_from_the_command(folder, tmp_path, capsys):
+    words = ("--data", folder, "--classes", "cat,dog", "--margin", "1")
+    for name, more in (("all", ()), ("single", ("--single",))):
+        assert run(capsys, *words, "--out", tmp_path / name, *more)[0] == 0
+    sizes = [Image.open(tmp_path / name / "train/dog/a-1.jpg").size for name in ("all", "single")]
+    assert sizes == [(60, 40), (30, 40)]        # the cat left of the dog: out of its crop

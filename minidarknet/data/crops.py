@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
@@ -42,11 +43,30 @@ def rectangle(box_px, size, margin):
             min(int(right + across + .999), size[0]), min(int(bottom + along + .999), size[1]))
 
 
-def write_split(dataset, folder, split, margin=MARGIN, problems=None):
+def alone(box_px, others, size, margin):
+    """The pixels to cut out for an object, as `rectangle`, but so that other objects stay outside where that is possible.
+
+    others: (n, 4) boxes as box_px. One that reaches into the rectangle is kept out by the cut that leaves most of it; one
+    that lies in front of the object or behind it, so that no cut spares the object, stays.
+    """
+    inner, outer = (np.array(rectangle(box_px, size, m)) for m in (0, margin))
+    for other in others:
+        left, top, right, bottom = rectangle(other, size, 0)
+        if left >= outer[2] or right <= outer[0] or top >= outer[3] or bottom <= outer[1]:
+            continue
+        cuts = [(0, right, right <= inner[0]), (1, bottom, bottom <= inner[1]), (2, left, left >= inner[2]),
+                (3, top, top >= inner[3])]
+        possible = [np.where(np.arange(4) == side, edge, outer) for side, edge, spared in cuts if spared]
+        outer = max(possible, key=lambda cut: np.prod(cut[2:] - cut[:2]), default=outer)
+    return tuple(outer.tolist())
+
+
+def write_split(dataset, folder, split, margin=MARGIN, problems=None, single=False):
     """Cut the objects of a Dataset out into FOLDER/SPLIT/CLASS/ID-N.jpg, and list them in FOLDER/SPLIT.txt: int, how many.
 
     dataset: with boxes. folder: Path. split: str. margin: as `rectangle`. Difficult objects and those smaller than LEAST
-    pixels are left out. problems: list that gets a Problem for every broken picture.
+    pixels are left out. problems: list that gets a Problem for every broken picture. single: whether other objects are kept
+    out, as `alone` does.
     """
     folders = [folder_name(name) for name in dataset.names]
     for name in folders:
@@ -63,7 +83,8 @@ def write_split(dataset, folder, split, margin=MARGIN, problems=None):
             sides = box[2:] - box[:2] + 1
             if example.difficult[number] or min(sides) < LEAST:
                 continue
-            left, top, right, bottom = rectangle(box, example.size, margin)
+            others = np.delete(example.box_px, number, axis=0) if single else ()
+            left, top, right, bottom = alone(box, others, example.size, margin)
             file = f"{split}/{folders[class_id]}/{example.id.replace('/', '_')}-{number}.jpg"
             Image.fromarray(picture[top:bottom, left:right]).save(folder / file, quality=QUALITY, subsampling=0)
             written.append(file)
