@@ -86,7 +86,10 @@ def _plan(out, args, training, rungs):
     file = out / "plan.json"
     asked = {key: value for key, value in vars(args).items() if key not in FREE and key != "out"}
     if file.exists():
-        plan = json.loads(file.read_text())
+        try:
+            plan = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UsageError(f"{file} is damaged ({error}): remove {out} or give another --out") from None
         changed = [f"--{key.replace('_', '-')} was {plan['asked'].get(key)!r}, now {value!r}" for key, value in asked.items()
                    if plan["asked"].get(key) != value]
         if changed:

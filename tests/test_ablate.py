@@ -84,6 +84,12 @@ def test_a_step_that_fails_is_told_and_what_needs_it_is_given_up(tmp_path):
     assert "begins with seed-0/classifier-batch-norm-224" in jobs.failed["seed-0/high-resolution-classifier"]
 
 
+def test_a_damaged_plan_is_refused(tmp_path, drawn):
+    (tmp_path / "plan.json").write_text("{")
+    done = run("ablate", "--data", drawn, "--out", tmp_path)
+    assert done.returncode == 2 and "plan.json is damaged" in done.stderr and "another --out" in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_ladder_saves_its_trainings_and_goes_on(tmp_path, drawn, number):
     words = [sys.executable, "-m", "minidarknet", "ablate", "--data", str(drawn), "--rungs", "yolo", "--seeds", "1",
