@@ -46,8 +46,8 @@ def rectangle(box_px, size, margin):
 def alone(box_px, others, size, margin):
     """The pixels to cut out for an object, as `rectangle`, but so that other objects stay outside where that is possible.
 
-    others: (n, 4) boxes as box_px. One that reaches into the rectangle is kept out by the cut that leaves most of it; one
-    that lies in front of the object or behind it, so that no cut spares the object, stays.
+    box_px, size, margin: as there. others: (n, 4) boxes as box_px. One that reaches into the rectangle is kept out by the
+    cut that leaves most of it; one that lies in front of the object or behind it, so that no cut spares the object, stays.
     """
     inner, outer = (np.array(rectangle(box_px, size, m)) for m in (0, margin))
     for other in others:
