@@ -14,7 +14,7 @@ def _outputs(side, boxes, classes):
     slips=[(lambda s, b, c: s * s * b * (5 + c), "YOLOv2 counts like this: a class for every box. In YOLO the classes "
                                                  "belong to the cell"),
            (lambda s, b, c: s * s * (b * 4 + c), "a box has a fifth number: how sure it is"),
-           (lambda s, b, c: s * (b * 5 + c), "side x side cells, not side")],
+           (lambda s, b, c: s * (b * 5 + c), "a grid has side x side cells; only one row of them was counted")],
     moral="7 x 7 x (2 x 5 + 20) = 1470, all of them made by one fully connected layer.")
 def outputs(side, boxes, classes):
     """How many numbers YOLO's last layer gives for a picture: an int.
@@ -38,8 +38,9 @@ def _loss(box, truth, scale):
     slips=[(lambda b, t, s: s * float(((b - t) ** 2).sum()), "width and height without their roots: then an error of a "
                                                              "hundredth costs a small box no more than a large one"),
            (lambda b, t, s: _loss(b, t, 1), "the scale (5 in the paper) is missing"),
-           (lambda b, t, s: s * float(((np.sqrt(b) - np.sqrt(t)) ** 2).sum()), "only width and height have roots"),
-           (lambda b, t, s: np.sqrt(_loss(b, t, s)), "squared error, not its root")],
+           (lambda b, t, s: s * float(((np.sqrt(b) - np.sqrt(t)) ** 2).sum()), "only width and height have roots; x and y are "
+                                                                               "compared as they are"),
+           (lambda b, t, s: np.sqrt(_loss(b, t, s)), "the sum of the squared errors is asked for, not its root")],
     moral="A root is steeper where its argument is small: small boxes are told of small errors.")
 def box_loss(box, truth, scale):
     """The part of YOLO's loss (its equation 3, the first two lines) that is about one responsible box: a float.
