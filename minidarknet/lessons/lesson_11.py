@@ -38,8 +38,8 @@ def _loss(box, truth, scale):
     slips=[(lambda b, t, s: s * float(((b - t) ** 2).sum()), "width and height without their roots: then an error of a "
                                                              "hundredth costs a small box no more than a large one"),
            (lambda b, t, s: _loss(b, t, 1), "the scale (5 in the paper) is missing"),
-           (lambda b, t, s: s * float(((np.sqrt(b) - np.sqrt(t)) ** 2).sum()), "only width and height have roots; x and y are "
-                                                                               "compared as they are"),
+           (lambda b, t, s: s * float(((np.sqrt(b) - np.sqrt(t)) ** 2).sum()), "only width and height have roots; x and "
+                                                                               "y are compared as they are"),
            (lambda b, t, s: np.sqrt(_loss(b, t, s)), "the sum of the squared errors is asked for, not its root")],
     moral="A root is steeper where its argument is small: small boxes are told of small errors.")
 def box_loss(box, truth, scale):
