@@ -80,7 +80,7 @@ def ask_class(o, d, c, scale, parent):
     return probability
 
 
-def class_only_delta(out, delta, image, c, parent, scales, class_only_iou, class_only_noobject):
+def class_only_delta(out, delta, image, c, parent, scales, class_only_iou):
     """Delta of a picture that has a class but no box."""
     n, _, h, w = out.shape[1:]
 
@@ -90,13 +90,13 @@ def class_only_delta(out, delta, image, c, parent, scales, class_only_iou, class
         return o[4] * math.prod(o[5 + node] for node in path(parent, c))
     a, oy, ox = max(np.ndindex(n, h, w), key=belief)
     o, d = out[image, a, :, oy, ox], delta[image, a, :, oy, ox]
-    delta[image, :, 4] = class_only_noobject * (0 - out[image, :, 4])
+    delta[image, :, 4] = scales[2] * (0 - out[image, :, 4])
     d[4] = scales[1] * (class_only_iou - o[4]) if o[4] < class_only_iou else 0
     ask_class(o, d, c, scales[3], parent)
 
 
 def deltas(out, anchors, truth, softmax, warm_up, thresh, bias_match, rescore, scales, parent=None, class_only_iou=.3,
-           class_only_noobject=0., direct=1):
+           direct=1):
     """Darknet's delta (before the factor sigma') and what it prints.
 
     out: activated (b, n, entries, h, w). truth: per image a list of (x, y, w, h, class), without empty rows.
@@ -110,8 +110,7 @@ def deltas(out, anchors, truth, softmax, warm_up, thresh, bias_match, rescore, s
     for image in range(b):
         without_box = [t for t in truth[image] if t[0] > 1e5 and t[1] > 1e5]
         if without_box:
-            class_only_delta(out, delta, image, int(without_box[0][4]), parent, scales, class_only_iou,
-                             class_only_noobject)
+            class_only_delta(out, delta, image, int(without_box[0][4]), parent, scales, class_only_iou)
             continue
         for oy in range(h):
             for ox in range(w):

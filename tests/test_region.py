@@ -13,7 +13,7 @@ DEFAULT = {"direct": 1, "softmax": 1, "warm_up": False, "thresh": .6, "bias_matc
            "scales": (1., 5., 1., 1.)}
 
 
-def train(x, anchors, truth, classes, tree=None, class_only_iou=.3, class_only_noobject=0., **changes):
+def train(x, anchors, truth, classes, tree=None, class_only_iou=.3, **changes):
     """activate, decode, assign and loss in one go -> namespace of all arrays. x raw (b, h, w, c)."""
     o, tree = {**DEFAULT, **changes}, tree or WordTree.flat(classes)
     anchors = np.asarray(anchors, x.dtype)
@@ -25,8 +25,8 @@ def train(x, anchors, truth, classes, tree=None, class_only_iou=.3, class_only_n
     region_activate(x, out, anchors, 4, o["direct"], o["softmax"], tree.borders)
     region_decode(out, anchors, classes, 4, boxes)
     region_assign(out, boxes, anchors, truth.astype(x.dtype), 4, o["softmax"], (tree.parent, tree.first, tree.last),
-                  o["warm_up"], o["thresh"], o["bias_match"], o["rescore"], class_only_iou, class_only_noobject,
-                  o["scales"], target, weight, match)
+                  o["warm_up"], o["thresh"], o["bias_match"], o["rescore"], class_only_iou, o["scales"], target, weight,
+                  match)
     region_loss(out, target, weight, anchors, classes, 4, o["direct"], o["softmax"], grad, loss, cost)
     return SimpleNamespace(x=x, anchors=anchors, direct=o["direct"], out=out, boxes=boxes, target=target, weight=weight,
                            match=match, grad=grad, loss=loss, cost=cost, classes=classes, softmax=o["softmax"], tree=tree)

@@ -32,11 +32,11 @@ def test_like_the_naive_counterpart(changes, shape, dtype):
     x, anchors, truth = case(dtype=dtype, **shape)
     truth = class_only(truth, 1, 7)
     parent = TREE.parent.tolist()
-    for iou, noobject in ((.3, 0.), (0., 1.), (1., .4)):
-        run = train(x, anchors, truth, NODES, tree=TREE, class_only_iou=iou, class_only_noobject=noobject, **changes)
+    for iou in (.3, 0., 1.):
+        run = train(x, anchors, truth, NODES, tree=TREE, class_only_iou=iou, **changes)
         out = naive.activate(naive.darknet_order(x.astype(np.float64), len(anchors)), 1, parent)
         delta, statistics = naive.deltas(out, anchors, rows(truth), parent=parent, class_only_iou=iou,
-                                         class_only_noobject=noobject, **{**DEFAULT, **changes})
+                                         **{**DEFAULT, **changes})
         close = {"atol": 1e-12} if dtype == np.float64 else {"atol": 1e-5}
         np.testing.assert_allclose(run.out, naive.our_order(out), **close)
         np.testing.assert_allclose(run.grad, naive.our_order(naive.gradient(out, delta)), **close)
@@ -137,16 +137,14 @@ def test_belief_is_objectness_times_probability():
     assert run.weight[0, 0, :, 5].tolist() == [0, 1, 0]
 
 
-@pytest.mark.parametrize("noobject", [0., .7])
 @pytest.mark.parametrize("objectness, iou, asked", [(-3, .3, (.3, 5)), (3, .3, None), (-3, 0, None), (0, .6, (.6, 5))])
-def test_class_only_objectness(objectness, iou, asked, noobject):
-    """At least the assumed overlap where the class is learned (never less than it has); elsewhere 0, as far as asked."""
+def test_class_only_objectness(objectness, iou, asked):
+    """At least the assumed overlap where the class is learned (never less than it has), 0 everywhere else."""
     x, anchors, truth = case(6, b=1, h=1, w=2, n=1)
     x[0, 0, :, 4] = objectness
-    run = train(x, anchors, class_only(truth, 0, 3), NODES, tree=TREE, class_only_iou=iou,
-                class_only_noobject=noobject)
+    run = train(x, anchors, class_only(truth, 0, 3), NODES, tree=TREE, class_only_iou=iou)
     best = int(run.weight[0, 0, :, 5].argmax())
-    assert run.weight[0, 0, 1 - best, 4] == noobject and run.target[0, 0, 1 - best, 4] == 0
+    assert run.weight[0, 0, 1 - best, 4] == 1 and run.target[0, 0, 1 - best, 4] == 0
     found = (run.target[0, 0, best, 4], run.weight[0, 0, best, 4])
     assert found == asked if asked else found[1] == 0
 

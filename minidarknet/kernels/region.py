@@ -202,7 +202,7 @@ def _assign_class_only(out, n, truth, coords, softmax, tree, class_only_iou, sca
 
 @parallel
 def region_assign(out, boxes, anchors, truth, coords, softmax, tree, warm_up, thresh, bias_match, rescore, class_only_iou,
-                  class_only_noobject, scales, target, weight, match):
+                  scales, target, weight, match):
     """Ask every output for something: `target` is what it should be, `weight` how much that matters (0: not at all).
 
     1. Every anchor-cell: objectness 0 (noobject_scale), unless its box overlaps some truth by more than `thresh`.
@@ -212,7 +212,7 @@ def region_assign(out, boxes, anchors, truth, coords, softmax, tree, warm_up, th
        A later truth replaces an earlier one in the same anchor-cell.
     A picture for classification has a class but no box (Darknet marks it by x, y > 100000). Its class goes to the
     anchor-cell with the largest objectness * P(class); objectness there should be at least class_only_iou, everywhere
-    else 0 (class_only_noobject), and nothing is asked of x, y, w, h. Boxes in the same picture do not count.
+    else 0, and nothing is asked of x, y, w, h. Boxes in the same picture do not count.
     The results are constants to the gradient, although they were made by looking at the predictions.
 
     out: (b, h, w, n * (coords + 1 + classes)) activated. boxes: (b, h, w, n, 4) from region_decode.
@@ -237,7 +237,7 @@ def region_assign(out, boxes, anchors, truth, coords, softmax, tree, warm_up, th
         for t in range(truth.shape[1]):
             class_only |= _is_class_only(truth[image, t])
         if class_only:
-            weight[image, :, :, coords::entries] = class_only_noobject
+            weight[image, :, :, coords::entries] = scales[2]
         else:
             _assign_all(boxes[image], truth[image], entries, coords, warm_up, thresh, scales[2], target[image],
                         weight[image])

@@ -35,7 +35,6 @@ class RegionOptions(LayerOptions):
     # A picture with a class but no box: the box that believes in it most is taken to overlap the object by so much, and
     # its objectness learns at least that (paper: .3). 0: that objectness is left alone, as Darknet does since 2017.
     class_only_iou: float = .3
-    class_only_noobject: float = 0. # weight of "no object here" for its other boxes; Darknet: noobject_scale
     jitter: float = .2              # for the data loader: how much the picture's shape is varied
     random: int = 0                 # for the data loader: 1 changes the network's size every 10 batches
 
@@ -46,7 +45,7 @@ class RegionOptions(LayerOptions):
     LATER_CHOICES = {"background": (1,)}
     MAXIMUM = {"num": 1024}
     MINIMUM = {"classes": 1, "num": 1, "coord_scale": 0, "object_scale": 0, "noobject_scale": 0, "class_scale": 0,
-               "class_only_iou": 0, "class_only_noobject": 0}
+               "class_only_iou": 0}
 
     def __post_init__(self):
         if not self.anchors:
@@ -139,9 +138,9 @@ class Region(Anchored):
         o = self.options
         scales = (o.coord_scale, o.object_scale, o.noobject_scale, o.class_scale)
         tree = self.tree.parent, self.tree.first, self.tree.last
-        class_only = (0., o.noobject_scale) if run.strict else (o.class_only_iou, o.class_only_noobject)
+        class_only_iou = 0. if run.strict else o.class_only_iou
         self.ops.region_assign(self.out, boxes, self.anchors, self.in_nodes(truth), o.coords, self.one_of, tree,
-                               run.seen < WARM_UP_IMAGES, o.thresh, o.bias_match, o.rescore, *class_only, scales,
+                               run.seen < WARM_UP_IMAGES, o.thresh, o.bias_match, o.rescore, class_only_iou, scales,
                                target, weight, match)
 
     def lose(self, run, boxes, target, weight, grad, loss, cost):
