@@ -96,8 +96,10 @@ def _plan(out, args, training, rungs):
             raise UsageError(f"{out} holds another ladder: {'; '.join(changed)}: give the same command to go on, or "
                              "another --out")
         return plan
-    if not training.counts.sum():
-        raise DataError(f"{training.name}, {args.train_split}: no object in {len(training)} pictures")
+    validation = annotations.load(args.data, args.val_split, limit=args.limit)
+    for split, data in ((args.train_split, training), (args.val_split, validation)):
+        if not data.counts.sum():
+            raise DataError(f"{data.name}, {split}: no object in {len(data)} pictures; nothing to learn or to score")
     size = parser.typed(*_net("dimension-priors.cfg"), NetOptions)
     shapes = clusters.shapes(training.examples, (size.width, size.height))
     anchors = clusters.kmeans(shapes, ladder.ANCHORS) * ladder.GRID
@@ -165,7 +167,7 @@ def _scored(rung, seed, work, jobs, args):
     if not jobs.is_done(folder):
         return None
     run, kept = runs.RunFolder(jobs.out / folder), jobs.out / folder / f"{rung.name}.json"
-    if not kept.exists():
+    if not kept.exists() or kept.stat().st_mtime < run.last.stat().st_mtime:   # never scored, or trained anew since
         size = parser.typed(*_net(rung.cfg), NetOptions)
         words = ["evaluate", str(run.cfg), str(run.last), "--data", args.data, "--split", args.val_split, "--resize",
                  "letterbox", "--size", f"{size.width}x{size.height}", "--json", str(kept)]

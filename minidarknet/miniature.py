@@ -62,7 +62,7 @@ class Plan:
 SAMPLE = Plan("cfg/yolo9000-nano.cfg", 6000, ("square", "ring", "star"), ("net.width=160", "net.height=160"),
               joint=("--joint-ratio", "1:1"))
 VOC = Plan("cfg/yolo9000-tinydarknet-voc.cfg", 1500, ("cat", "dog", "bus", "sofa"),
-           ("net.width=192", "net.height=192", "net.batch=8", "net.burn_in=100"),
+           ("net.width=192", "net.height=192"),     # the cfg's own batch and burn-in: half of both diverged
            joint=("--joint-ratio", "1:1"))
 
 

@@ -54,7 +54,7 @@ def nodes_named(tree, shown, classes, data):
     Raises DataError, which names the classes that are no node, with near names, and those that are several.
     """
     tables = [_by_name(tree.names), _by_name(shown)]
-    found = [next((table[_plain(name)] for table in tables if _plain(name) in table), ()) for name in classes]
+    found = [next((table[plain(name)] for table in tables if plain(name) in table), ()) for name in classes]
     if not any(found) and len(classes) == len(tree):
         return np.arange(len(tree))
     strange = [name for name, nodes in zip(classes, found) if not nodes]
@@ -73,15 +73,19 @@ def nodes_named(tree, shown, classes, data):
 
 
 def _by_name(names):
-    """dict name as `_plain` -> list of the numbers that have it."""
+    """dict name as `plain` -> list of the numbers that have it."""
     table = {}
     for number, name in enumerate(names):
-        table.setdefault(_plain(name), []).append(number)
+        table.setdefault(plain(name), []).append(number)
     return table
 
 
-def _plain(name):
-    return name.lower().replace("_", " ")
+def plain(name):
+    """A name (str) as names are compared: capitals do not matter, nor whether words are joined by spaces or _.
+
+    (Trees and folders cannot have all names.)
+    """
+    return "_".join(name.lower().replace("_", " ").split())
 
 
 def _near(name, names):

@@ -1,11 +1,13 @@
 """`minidarknet ablate`, from outside: two rungs, a few pictures, and going on where it was interrupted."""
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 
+import make_data as make
 import pytest
 from PIL import Image
 from small import run
@@ -65,6 +67,23 @@ def test_the_same_command_goes_on(climbed):
     assert again.returncode == 0 and again.stdout == done.stdout
     assert "already at its limit" in (out / "seed-0/multi-scale.log").read_text()
     assert [row["map_voc07"] for row in rows(out)] == [row["map_voc07"] for row in before]
+
+
+def test_weights_trained_anew_are_scored_anew(climbed):
+    """A score older than its weights belongs to others."""
+    done, out, words = climbed
+    kept = out / "seed-0/batch-norm/batch-norm.json"
+    kept.write_text('{"map_voc07": 1, "map_voc10": 1, "per_class": {}}')
+    os.utime(kept, (0, 0))
+    again = run(*words)
+    assert again.returncode == 0 and again.stdout == done.stdout and '"truths"' in kept.read_text()
+
+
+def test_nothing_to_score_is_refused_before_the_work(tmp_path):
+    boxed, empty = {"a": [make.thing("cat", 1, 1, 30, 20)]}, {"b": []}
+    data = make.voc(tmp_path / "VOC", {**boxed, **empty}, {"train": ["a"], "val": ["b"]})
+    done = run("ablate", "--data", data, "--out", tmp_path / "out")
+    assert done.returncode == 3 and "val: no object in 1 pictures" in done.stderr and not (tmp_path / "out").exists()
 
 
 def test_another_ladder_is_refused(climbed):

@@ -12,6 +12,7 @@ import numpy as np
 from minidarknet.data.example import Dataset
 from minidarknet.errors import DataError, UsageError
 from minidarknet.grammar import did_you_mean
+from minidarknet.names import plain
 
 LARGEST_SHARE = 1000
 SHOWN = 3  # names of which an error tells the nearest
@@ -51,17 +52,17 @@ def join(boxes, classes, names, ratio):
 def numbers_of(wanted, names, who):
     """Which of the network's classes `names` each of the classes `wanted` is: (len(wanted),) int64.
 
-    Capitals do not matter, nor whether words are joined by spaces or _ (trees and folders cannot have all names).
-    wanted, names: str each. who: whose classes the `wanted` are, for the DataError where one is not among the names.
+    wanted, names: str each, compared as names.plain has them. who: whose classes the `wanted` are, for the DataError where
+    one is not among the names.
     """
-    number = {_plain(name): i for i, name in enumerate(names)}
-    strangers = [name for name in wanted if _plain(name) not in number]
+    number = {plain(name): i for i, name in enumerate(names)}
+    strangers = [name for name in wanted if plain(name) not in number]
     if strangers:
-        told = " ".join(f"{name!r}{did_you_mean(_plain(name), list(number))}" for name in strangers[:SHOWN])
+        told = " ".join(f"{name!r}{did_you_mean(plain(name), list(number))}" for name in strangers[:SHOWN])
         more = f" And {len(strangers) - SHOWN} more." if len(strangers) > SHOWN else ""
         raise DataError(f"{who}: the network has no class {told}{more} It has {len(names)}: {', '.join(names[:12])}"
                         f"{', ...' if len(names) > 12 else ''}; rename the class, leave it out, or put it into the tree")
-    return np.array([number[_plain(name)] for name in wanted], np.int64)
+    return np.array([number[plain(name)] for name in wanted], np.int64)
 
 
 def ratio(text):
@@ -73,7 +74,3 @@ def ratio(text):
     boxes, classes = map(int, parts)
     common = gcd(boxes, classes)
     return boxes // common, classes // common
-
-
-def _plain(name):
-    return "_".join(name.lower().replace("_", " ").split())
