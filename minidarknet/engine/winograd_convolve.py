@@ -33,7 +33,8 @@ DEPTH = 64                         # channels of a slice; half as many where the
 FEW_TILES = 64
 OWN_CACHE = 1600 * 1024            # bytes of V, U and M that may stay in a core's own cache
 WAVE = 8 << 20                     # bytes of V that are made for all tasks at once: most shared caches hold them
-LEAST_TILES = 20                   # of a chunk, for V to be made by tasks
+LEAST_TILES = 20                   # of a chunk that a core's cache holds, for V to be made by tasks
+WORTH_TILES = 40                   # of every chunk, where there are few: else it costs more to transform the weights anew
 MOST_TILES = 104                   # of a chunk: M alone
 TASKS_PER_THREAD = 1               # at least, for tasks to take several blocks
 TASKS_OF_WAVE = 4                  # per thread, at least
@@ -225,8 +226,8 @@ def plan_tiles(tiles, channels, filters):
     slices = -(-channels // depth)
     width = WIDTH if filters > NARROW else NARROW
     most = (OWN_CACHE // (FLOAT * VALUES) - depth * width) // (slices * depth + width)
-    shared = tiles < TASKS * most or most < LEAST_TILES
-    return even_share(tiles, MOST_TILES if shared else most), depth, slices, shared
+    shared = tiles < TASKS * min(most, WORTH_TILES) or most < LEAST_TILES
+    return even_share(tiles, MOST_TILES if shared else min(most, -(-tiles // TASKS))), depth, slices, shared
 
 
 def group_blocks(blocks, taken, more):
