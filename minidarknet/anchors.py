@@ -40,9 +40,12 @@ class Row(NamedTuple):
 def counts(text):
     """argparse type: "5", "1..15" or "3,5,9" -> the numbers, sorted."""
     try:
-        ends = [cli.positive(end) for end in text.split("..")]
-        numbers = range(ends[0], ends[1] + 1) if len(ends) == 2 else [cli.positive(part) for part in text.split(",")]
-    except argparse.ArgumentTypeError:
+        if ".." in text:
+            first, last = (cli.positive(end) for end in text.split(".."))
+            numbers = range(first, last + 1)
+        else:
+            numbers = sorted(cli.positive(part) for part in text.split(","))
+    except (argparse.ArgumentTypeError, ValueError):  # no number; not two ends
         numbers = ()
     if not len(numbers):
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number of anchors, a range 1..15, or a list 3,5,9")

@@ -105,8 +105,14 @@ def test_line_ends_and_old_encodings_stay(data, capsys):
     assert b"anchors=1,1,1.5" not in after
 
 
+def test_a_list_of_k():
+    assert anchors.counts("9,3,5,3") == [3, 5, 9] and anchors.counts("2..4") == [2, 3, 4] and anchors.counts("5") == [5]
+
+
 @pytest.mark.parametrize("arguments, code, told", [
     (["-k", "0"], 2, "expected a number of anchors, a range 1..15"),
+    (["-k", "1..2..3"], 2, "expected a number of anchors"),
+    (["-k", "3,,5"], 2, "expected a number of anchors"),
     (["-k", "5..2"], 2, "expected a number of anchors"),
     (["-k", "1..1e9"], 2, "expected a number of anchors"),
     (["-k", "1..1000000000000"], 2, "100 anchors at most"),
