@@ -3,13 +3,15 @@
     python benchmarks/sizes.py [--cfg cfg/yolov2-tiny-voc.cfg] [--threads 2] [--repeats 3] [--inference | --training]
 
 A size whose grid does not divide well wastes work: its effective rate (operations of the direct convolution per second)
-falls behind that of the best size. A batch of one lacks pixels to share the weights' packing: its pictures cost more.
-All sizes take turns, as in versus.py.
+falls behind that of the best size. A picture alone needs all weights for itself: it costs more, and how long it takes
+merely to read them from memory (reading.py) is printed beside it. All sizes take turns, as in versus.py.
 """
 import argparse
 import statistics
 
+import numba
 from contest import turn
+from reading import reading
 from work import Work, gflop, network, pictures, truths
 
 from minidarknet import cli
@@ -35,21 +37,27 @@ def step_of(net, work):
     return step
 
 
-def measure(works, repeats):
-    """Milliseconds (medians of the turns) and GFLOP of every Work; they share one network."""
+def measure(works, repeats, others=()):
+    """Milliseconds (medians of the turns) and GFLOP of every Work, which share one network.
+
+    others: functions that have their turns with them. Returns [(Work, ms, GFLOP)], [ms of each function].
+    """
     net = network(works[0], 0)
-    turns, operations = {work: [] for work in works}, {}
+    turns, operations = {work: [] for work in (*works, *others)}, {}
     for _ in range(repeats):
         for work in works:
             net.resize((work.size, work.size))
             operations[work] = gflop(net, work)
             turns[work].append(turn(step_of(net, work)))
-    return [(work, statistics.median(turns[work]), operations[work]) for work in works]
+        for other in others:
+            turns[other].append(turn(other))
+    medians = {work: statistics.median(times) for work, times in turns.items()}
+    return [(work, medians[work], operations[work]) for work in works], [medians[other] for other in others]
 
 
 def by_size(cfg, kind, repeats):
     """Lines of text: effective rate at every size, and its share of the best."""
-    found = measure([Work(cfg, size, kind, BATCH[kind]) for size in SIZES], repeats)
+    found, _ = measure([Work(cfg, size, kind, BATCH[kind]) for size in SIZES], repeats)
     best, peak = max(operations / ms for _, ms, operations in found), limit()
     yield f"{kind}, batch {BATCH[kind]}: size   ms a picture  GFLOP/s  of the best  of the FMA peak"
     for work, ms, operations in found:
@@ -60,15 +68,19 @@ def by_size(cfg, kind, repeats):
 
 
 def by_batch(cfg, size, kind, repeats):
-    """Lines of text: time per picture at every batch, and how much more the dearest costs than the cheapest."""
-    found = [(work.batch, ms / work.batch) for work, ms, _ in
-             measure([Work(cfg, size, kind, batch) for batch in BATCHES], repeats)]
+    """Lines of text: time per picture at every batch, how much more the dearest costs, and the time to read the weights."""
+    works = [Work(cfg, size, kind, batch) for batch in BATCHES]
+    read, size_of_weights = reading(network(works[0], 0), numba.get_num_threads())
+    times, (ms_to_read,) = measure(works, repeats, [read])
+    found = [(work.batch, ms / work.batch) for work, ms, _ in times]
     yield f"{kind}, size {size}: batch   ms a picture"
     yield from (f"{batch:>{len(kind) + 17}} {ms:14.2f}" for batch, ms in found)
     for first in BATCHES[:2]:
         times = [ms for batch, ms in found if batch >= first]
         yield f"batches from {first} to {BATCHES[-1]}: the dearest picture costs {max(times) / min(times) - 1:.0%} more " \
               "than the cheapest"
+    yield f"to read the weights once, {size_of_weights / 1e6:.1f} MB, takes {ms_to_read:.2f} ms: " \
+          f"{ms_to_read / min(ms for _, ms in found):.0%} of the cheapest picture's time"
 
 
 def main():

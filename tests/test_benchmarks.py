@@ -149,8 +149,16 @@ def test_sizes(scripts, tiny_cfg, monkeypatch):
     monkeypatch.setattr(sizes, "BATCHES", (1, 2, 3))
     for kind in ("inference", "training"):
         lines = list(sizes.by_size(str(tiny_cfg), kind, 1)) + list(sizes.by_batch(str(tiny_cfg), 64, kind, 1))
-        assert len(lines) == 4 + 6 and lines[3].startswith("least share of the best: ")
-        assert "batches from 2 to 3" in lines[-1]
+        assert len(lines) == 4 + 7 and lines[3].startswith("least share of the best: ")
+        assert "batches from 2 to 3" in lines[-2] and "to read the weights once, 0." in lines[-1]
+
+
+def test_reading_reads_every_line(scripts):
+    import reading
+    memory, sums = np.zeros((203, 16), np.float32), np.empty(2, np.float32)
+    memory[:, 0] = 1
+    reading._read(memory.ctypes.data, 203, sums)
+    assert sums.tolist() == [96, 96]  # 101 lines a thread, the last 5 of which are no 8
 
 
 def test_parity(scripts, monkeypatch):
