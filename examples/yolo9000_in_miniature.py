@@ -16,11 +16,11 @@ def arguments(argv):
     parser.add_argument("--data", default="sample", help="sample, or a folder with the classes of it or of Pascal VOC")
     parser.add_argument("--weights", help="of the network's first layers, FILE:N, such as tiny.weights:18 for VOC")
     parser.add_argument("--seeds", type=cli.positive, default=3, help="how many (default: 3)")
-    parser.add_argument("--updates", type=cli.positive, help="of each training (default: sample 6000, VOC 1500)")
+    parser.add_argument("--updates", type=cli.positive, help="of each training (default: sample 6000, VOC 2000)")
     parser.add_argument("--unseen", help="classes without boxes, such as cat,dog")
     parser.add_argument("--joint-ratio", help="pictures with boxes : pictures with a class alone")
     parser.add_argument("--set", action="append", default=[], help="override the cfg for all three, SECTION.KEY=VALUE")
-    parser.add_argument("--threads", type=cli.positive, default=1, help="to compute with (default: 1, best for small nets)")
+    parser.add_argument("--jobs", type=cli.positive, help="trainings at a time, each on one core (default: all cores)")
     parser.add_argument("--out", default="runs/yolo9000_in_miniature", help="the folder to write into")
     return parser.parse_args(argv)
 
@@ -29,13 +29,13 @@ def main(argv=None):
     """Put the plan together and run it."""
     args = arguments(argv)
     plan = miniature.plan_for(args.data)
-    options = ("--threads", args.threads, *(("--weights", args.weights) if args.weights else ()))
+    options = ("--weights", args.weights) if args.weights else ()
     plan = replace(plan, options=options, settings=(*plan.settings, *args.set), updates=args.updates or plan.updates)
     if args.unseen:
         plan = replace(plan, unseen=tuple(args.unseen.split(",")))
     if args.joint_ratio:
         plan = replace(plan, joint=(*plan.joint, "--joint-ratio", args.joint_ratio))
-    miniature.main(args.data, plan, args.seeds, args.out)
+    miniature.main(args.data, plan, args.seeds, args.out, args.jobs)
     print(f"scores.csv and chart.png are in {args.out}")
     return 0
 

@@ -14,15 +14,18 @@ import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from minidarknet import cli, evaluate, figures, parser, runs, train
+from minidarknet import cores, evaluate, figures, parser, runs
 from minidarknet.data import annotations, crops
 from minidarknet.data.sample import write_sample
-from minidarknet.errors import DataError, UsageError
+from minidarknet.errors import DataError, MinidarknetError, UsageError
 from minidarknet.files import replacing
+from minidarknet.jobs import Jobs
 from minidarknet.metrics import Boxes, evaluate_boxes, gather
+from minidarknet.netoptions import NetOptions
 from minidarknet.wordtree import read_map, read_tree, write_map
 
 ARMS = ("boxes", "joint", "all boxes")
@@ -60,10 +63,8 @@ class Plan:
 
 
 SAMPLE = Plan("cfg/yolo9000-nano.cfg", 6000, ("square", "ring", "star"), ("net.width=160", "net.height=160"),
-              joint=("--joint-ratio", "1:1"))
-VOC = Plan("cfg/yolo9000-tinydarknet-voc.cfg", 1500, ("cat", "dog", "bus", "sofa"),
-           ("net.width=192", "net.height=192"),     # the cfg's own batch and burn-in: half of both diverged
-           joint=("--joint-ratio", "1:1"))
+              joint=("--joint-ratio", "1:1"), margin=2.)
+VOC = Plan("cfg/yolo9000-tinydarknet-voc.cfg", 2000, ("cat", "dog", "bus", "sofa"), (), joint=("--joint-ratio", "2:1"))
 
 
 def plan_for(data):
@@ -73,6 +74,18 @@ def plan_for(data):
     if not fitting:
         raise DataError(f"{data} has the classes {', '.join(names)}; expected those of the sample set, or Pascal VOC's")
     return fitting[0]
+
+
+class Training(NamedTuple):
+    """One training, for jobs.Jobs. folder: its run folder's name. arm: str of ARMS. seed: of all its draws. updates, batch:
+    pictures are updates * batch. needs: None, it waits for no other."""
+
+    folder: str
+    arm: str
+    seed: int
+    updates: int
+    batch: int
+    needs: str = None
 
 
 class Miniature:
@@ -109,25 +122,29 @@ class Miniature:
             crops.write_split(annotations.load(source, "train", None, None, False), self.crops, "train", self.plan.margin,
                               single=True)
 
-    def run(self, arm, seed):
-        """Train an arm (str of ARMS) and score it; what is done already is not done again. Returns [row of COLUMNS]."""
-        folder = runs.RunFolder(self.out / f"{arm.replace(' ', '-')}-{seed}")
-        scores = folder.path / "scores.json"
-        if not scores.exists():
-            code = train.main(self._words(arm, seed, folder))
-            if code:  # interrupted: the same command goes on
-                raise SystemExit(code)
-            runs.write_text(scores, json.dumps(self._score(arm, seed, folder), indent=1) + "\n")
-        return json.loads(scores.read_text(encoding="utf-8"))
+    def trainings(self, seeds):
+        """The Trainings of all arms for so many seeds (int)."""
+        cfg = parser.override(parser.read(self.plan.cfg), dict(setting.split("=", 1) for setting in self.plan.settings))
+        batch = parser.typed(cfg, cfg.net, NetOptions).batch
+        return [Training(f"{arm.replace(' ', '-')}-{seed}", arm, seed, self.plan.updates, batch)
+                for seed in range(seeds) for arm in ARMS]
 
-    def _words(self, arm, seed, folder):
-        """The command line of `train` for an arm: list of str."""
-        plan = self.plan
-        words = [plan.cfg, "--data", self.data, "--out", folder.path, "--seed", seed, *plan.options, "--max-batches",
-                 plan.updates, "--set", f"net.max_batches={plan.updates}", *plan.settings,
-                 f"region.map={self.files['all' if arm == 'all boxes' else 'boxes']}"]
-        words += ["--joint", self.crops, *plan.joint] if arm == "joint" else []
-        return [str(word) for word in (*words, *["--resume"] * folder.holds_run())]
+    def words(self, training):
+        """The arguments of `train` for a Training: list of str."""
+        plan, names = self.plan, self.files["all" if training.arm == "all boxes" else "boxes"]
+        words = [plan.cfg, "--data", self.data, "--seed", training.seed, "--threads", 1, "--workers", 1, *plan.options,
+                 "--max-batches", plan.updates, "--set", f"net.max_batches={plan.updates}", *plan.settings,
+                 f"region.map={names}"]
+        words += ["--joint", self.crops, *plan.joint] if training.arm == "joint" else []
+        return [str(word) for word in words]
+
+    def score(self, training):
+        """Score a Training that is complete, if that is not done yet. Returns [row of COLUMNS]."""
+        folder = runs.RunFolder(self.out / training.folder)
+        scores = folder.path / "scores.json"
+        if not scores.exists() or scores.stat().st_mtime < folder.last.stat().st_mtime:
+            runs.write_text(scores, json.dumps(self._score(training.arm, training.seed, folder), indent=1) + "\n")
+        return json.loads(scores.read_text(encoding="utf-8"))
 
     def _score(self, arm, seed, folder):
         """Rows of COLUMNS: AP of every class by its own node, and, of the arm "boxes", what chance would reach."""
@@ -214,14 +231,19 @@ def write(rows, out):
     figures.save(figure, out / "chart.png")
 
 
-def main(data, plan, seeds, out):
-    """Run the whole experiment and print its table: [row of COLUMNS]. seeds: how many; the others as Miniature."""
-    experiment, rows = Miniature(data, plan, out), []
+def main(data, plan, seeds, out, at_once=None):
+    """Run the whole experiment and print its table: [row of COLUMNS].
+
+    seeds: how many. at_once: trainings at a time, each on one core (default: as many as there are cores). The others as
+    Miniature. Raises MinidarknetError where a training failed.
+    """
+    experiment = Miniature(data, plan, out)
     experiment.prepare()
-    with cli.patience():
-        for seed in range(seeds):
-            for arm in ARMS:
-                rows += experiment.run(arm, seed)
-            print(table(rows), flush=True)
+    jobs, trainings = Jobs(experiment.out, at_once or cores.cores()), experiment.trainings(seeds)
+    jobs.carry_out(trainings, experiment.words)
+    for folder, why in jobs.failed.items():
+        raise MinidarknetError(f"{experiment.out / folder}: {why}")
+    rows = [row for training in trainings for row in experiment.score(training)]
     write(rows, experiment.out)
+    print(table(rows))
     return rows
