@@ -3,6 +3,7 @@ import glob
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from minidarknet.names import names_of, read_names
 from minidarknet.paths import resolve
 from minidarknet.tree_accuracy import leaves_only
 from minidarknet.weights import parse_argument
+from minidarknet.wordtree import read_map
 
 TOP = 5     # classes named for a classifier
 OUT = "runs/detect"
@@ -37,6 +39,8 @@ def arguments():
                                                                    "class is dropped (default: .45)")
     p.add_argument("--hier", type=cli.fraction, default=.5, help="networks with a label tree: least probability of the "
                                                                  "class that is named (default: .5)")
+    p.add_argument("--map", metavar="FILE", help="networks with a label tree: name nothing but the nodes of this list, one "
+                                                 "number a line, as coco9k.map has them for COCO's classes")
     p.add_argument("--out", metavar="DIR", help="where to write (default: runs/detect/NAME, NAME-2, ...)")
     p.add_argument("--json", type=cli.output, metavar="FILE", help="write the detections there too")
     p.add_argument("--picture", type=cli.output, metavar="FILE", help="write the annotated picture there too, of several "
@@ -127,8 +131,9 @@ def main(argv=None):
     if folder:
         spare(folder.path, found)
     net = load_network(args)
+    nodes = listed(net, args.map)
     folder = (folder or runs.claim_new(None, stem, OUT)).path
-    look = detect if net.detects else classify
+    look = partial(detect, nodes=nodes) if net.detects else classify
     records, used = [], set()
     for path in asked(missing) if asking else found:
         began = time.monotonic()
@@ -225,9 +230,18 @@ def unique(stem, used):
     return name
 
 
-def detect(net, path, folder, stem, args):
-    """Detect in one picture and write its files: (line for the screen, dict for JSON)."""
-    detections = net.detect(path, args.thresh, args.nms, hier=args.hier)
+def listed(net, path):
+    """The nodes that the .map file `path` lists: (n,) ints, None where `path` is. Raises UsageError, DataError."""
+    if path is None:
+        return None
+    if net.tree is None or not net.detects:
+        raise UsageError(f"--map {path}: the network is no detector with a label tree, whose nodes the map could list")
+    return read_map(resolve(path), len(net.tree))
+
+
+def detect(net, path, folder, stem, args, nodes=None):
+    """Detect in one picture and write its files: (line for the screen, dict for JSON). nodes: as Network.detect."""
+    detections = net.detect(path, args.thresh, args.nms, hier=args.hier, nodes=nodes)
     from minidarknet.viz import save_picture
     drawn = detections.draw()
     kind, suffix = ("PNG", ".png") if max(drawn.size) > LARGEST_JPEG else ("JPEG", ".jpg")

@@ -95,6 +95,7 @@ def _boxes(net, data, args, problems):
     """Score a detector, print and write what `args` ask for: what --json writes (dict)."""
     if args.coco:
         results.picture_numbers(data.examples)  # refuses now what would fail after the work is done
+    some = _known(args.mean_of, data.names) if args.mean_of is not None else ()
     found = detections(net, data, args.thresh, args.nms, problems=problems)
     result = evaluate_detections(found, data.examples, data.names, args.iou)
     objects, true = (sum(getattr(c, key) for c in result.per_class) for key in ("truths", "true"))
@@ -111,8 +112,8 @@ def _boxes(net, data, args, problems):
     record = {**result.to_dict(), "thresh": args.thresh, "nms": args.nms}
     if inner:
         record["inner_nodes"] = replace(result, per_class=inner).to_dict()["per_class"]
-    if args.mean_of:
-        some = result.over(_known(args.mean_of, data.names))
+    if some:
+        some = result.over(some)
         print(f"mAP {some.map_voc07:.4f} (VOC07, 11 points)  {some.map_voc10:.4f} (VOC10, area)  over {args.mean_of}")
         record["mean_of"] = {"classes": [c.name for c in some.per_class], **{
             key: value for key, value in some.to_dict().items() if key.startswith("map")}}
@@ -136,6 +137,8 @@ def _boxes(net, data, args, problems):
 def _known(text, names):
     """The names in `text`, parted by commas: list of str. Raises UsageError for one that is not among `names`."""
     wanted = [name.strip() for name in text.split(",") if name.strip()]
+    if not wanted:
+        raise UsageError(f"--mean-of {text!r}: expected class names, parted by commas")
     for name in wanted:
         if name not in names:
             raise UsageError(f"--mean-of: there is no {name!r}{did_you_mean(name, names)} There are {', '.join(names)}")

@@ -203,13 +203,14 @@ class Network:
             if step.active:
                 step.backward(self.run)
 
-    def detect(self, image, thresh=.25, nms=.45, resize=None, hier=.5):
+    def detect(self, image, thresh=.25, nms=.45, resize=None, hier=.5, nodes=None):
         """Find objects: image (path, PIL picture, or (h, w, 3) uint8 RGB array) -> Detections in its pixels.
 
         thresh: least objectness * class probability. nms: IoU above which the lesser box of a class is dropped.
         resize: "letterbox" or "stretch"; default `resize_mode`. hier: with a tree, the least probability of a class on
-        the way down (WordTree.predict); the confidence is then the objectness. Raises UsageError for a classifier,
-        DataError.
+        the way down (WordTree.predict); the confidence is then the objectness. nodes: (n,) ints, nodes of the tree that are
+        the only classes, 0 to n - 1, each with its own probability. Raises UsageError for a classifier, DataError.
+        Darknet: get_region_detections, whose `map` is `nodes`.
         """
         from minidarknet.data import pictures  # the one import upstairs: a convenience
         from minidarknet.detections import select
@@ -220,7 +221,9 @@ class Network:
         x, geometry = pictures.fit(picture, self.input.shape[:2], resize or self.resize_mode)
         boxes, objectness, probability = self.boxes(self.predict(x[None]))
         names = self.names or tuple(str(i) for i in range(self.classes))
-        if self.tree is not None:
+        if nodes is not None:
+            probability, names = probability[..., nodes], tuple(names[node] for node in nodes)
+        elif self.tree is not None:
             probability = self.tree.decide(probability, hier)
         return select(boxes[0], objectness[0], probability[0], thresh, nms, geometry, names, picture, self.head.nms_penalty)
 

@@ -142,6 +142,11 @@ def _tree(data):
     return ["--set", f"softmax.tree={data.file('tree')}"] if data.value("tree") else []
 
 
+def _map_of(data):
+    """The map in a .data file, from classes to the nodes of a detector's tree, as arguments."""
+    return ["--set", f"region.map={data.file('map')}"] if data.value("map") else []
+
+
 def _test(words):
     data, cfg, weights, image = words.take("DATA CFG WEIGHTS [IMAGE]")
     return _found(words, cfg, weights, image, _names(_data(data)))
@@ -200,7 +205,7 @@ def _valid(words):
     files = ["--coco", str(Path(folder, f"{out or 'coco_results'}.json"))] if form == "coco" else \
         ["--comp4", folder, *(["--comp4-prefix", out] if out else [])]
     return ["evaluate", cfg, weights, "--data", _shown(data.path), "--split", "valid", *files,
-            *words.options(thresh="-thresh", nms="-nms")]
+            *words.options(thresh="-thresh", nms="-nms"), *_map_of(data)]
 
 
 def _map(words):

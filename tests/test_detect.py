@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from make_data import picture
 from PIL import Image
-from small import TINY, run, sure_weights
+from small import TINY, TREE, run, sure_weights
 
 from minidarknet import cli, detect, weights
 from minidarknet.network import Network
@@ -254,3 +254,23 @@ def test_the_dog_is_found(tmp_path, capsys, name, expected):
                                  str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert all(word in out for word in expected), out
+
+
+def test_a_map_names_the_nodes_that_count(place, capsys):
+    """Of a tree of 15 nodes, all equally probable among their siblings, two are asked for: a polygon and a ring."""
+    Path("t.cfg").write_text(TREE)
+    net = Network.from_cfg("t.cfg")
+    for stored in net.layers[-2].stored:
+        stored.array[...] = 0
+    weights.save(net, "t.weights")
+    picture(Path("in/a.png"), size=(64, 64))
+    words = ["t.cfg", "t.weights", "in/a.png", "--out", "out", "--thresh", "0.01", "--nms", "1"]
+    Path("two.map").write_text(f"{net.tree.number['polygon']}\n{net.tree.number['ring']}\n")
+    assert cli.run(detect.main, [*words, "--map", "two.map"]) == 0
+    found = {(d["class"], d["class_id"], round(d["confidence"], 4)) for d in records()[0]["detections"]}
+    assert found == {("polygon", 0, round(.5 / 3, 4)), ("ring", 1, round(.5 / 12, 4))}
+    Path("bad.map").write_text("3\n15\n")
+    assert cli.run(detect.main, [*words, "--map", "bad.map"]) == 3
+    assert cli.run(detect.main, ["my.cfg", "my.weights", *words[2:], "--map", "two.map"]) == 2
+    told = capsys.readouterr().err
+    assert "bad.map:2 '15'" in told and "--map two.map: the network is no detector with a label tree" in told

@@ -156,3 +156,6 @@ def test_the_mean_over_some_classes(trained, tmp_path):
     assert record["mean_of"]["map_voc07"] == pytest.approx(expected) and record["mean_of"]["classes"] == ["ring", "star"]
     done = run(*words, "--mean-of", "rung")
     assert done.returncode == 2 and "did you mean ring?" in done.stderr
+    assert "mAP" not in done.stdout, "said before the work is done"
+    done = run(*words, "--mean-of", ",")
+    assert done.returncode == 2 and "expected class names, parted by commas" in done.stderr

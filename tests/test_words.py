@@ -27,6 +27,8 @@ def place(tmp_path, monkeypatch):
         make.picture(tmp_path / f"images/{name}.png", 1, (64, 64))
     Path("my.data").write_text("classes = 12\r\ntrain = train.txt\r\nvalid  = train.txt \r\nnames = my.names\r\n"
                                "backup = backup/\r\nresults=results\r\n")
+    Path("tree.data").write_text("valid = train.txt\nnames = my.names\nmap = my.map\n")
+    Path("my.map").write_text("0\n" * 12)
     sure_weights("my.weights", "my.cfg", 5)
     return tmp_path
 
@@ -64,6 +66,8 @@ def do(capsys):
      "train my.cfg --data my.data --weights my.weights --backup backup/ --max-batches 9"),
     ("detector valid my.data my.cfg my.weights -out mine_",
      "evaluate my.cfg my.weights --data my.data --split valid --comp4 results --comp4-prefix mine_"),
+    ("detector valid tree.data my.cfg my.weights",
+     "evaluate my.cfg my.weights --data tree.data --split valid --comp4 results --set region.map=my.map"),
     ("detector valid coco.data my.cfg my.weights",
      "evaluate my.cfg my.weights --data cfg/coco.data --split valid --coco results/coco_results.json"),
     ("detector map my.data my.cfg my.weights -iou_thresh 0.75 -points 101",

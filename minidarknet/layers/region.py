@@ -43,7 +43,7 @@ class RegionOptions(LayerOptions):
     CHOICES = {"softmax": (0, 1), "background": (0,), "bias_match": (0, 1), "rescore": (0, 1),
                "direct_location": (0, 1)}
     LATER_CHOICES = {"background": (1,)}
-    MAXIMUM = {"num": 1024}
+    MAXIMUM = {"num": 1024, "class_only_iou": 1}
     MINIMUM = {"classes": 1, "num": 1, "coord_scale": 0, "object_scale": 0, "noobject_scale": 0, "class_scale": 0,
                "class_only_iou": 0}
 
