@@ -9,7 +9,7 @@ from small import TREE
 
 from minidarknet import evaluate, miniature
 from minidarknet.data.annotations import load
-from minidarknet.errors import DataError, UsageError
+from minidarknet.errors import DataError, MinidarknetError, UsageError
 from minidarknet.metrics import Boxes
 from minidarknet.network import Network
 from minidarknet.wordtree import read_tree
@@ -89,3 +89,19 @@ def test_a_leaf_is_scored_by_its_own_probability(tmp_path, drawn):
     for stored in coarse.layers[-2].stored:
         stored.array[...] = 0
     np.testing.assert_allclose(evaluate.boxes_of(coarse, coarse.predict(x), data)[2], 1 / 3, rtol=1e-6)
+
+
+def test_the_trainings_are_those_of_the_plan(experiment):
+    trainings = experiment.trainings(2)
+    assert [t.folder for t in trainings] == ["boxes-0", "joint-0", "all-boxes-0", "boxes-1", "joint-1", "all-boxes-1"]
+    assert {(t.updates, t.batch) for t in trainings} == {(6000, 8)}
+    boxes, joint, everything = (experiment.words(t) for t in trainings[:3])
+    assert joint[:len(boxes)] == boxes and joint[len(boxes):len(boxes) + 2] == ["--joint", str(experiment.crops)]
+    assert [a for a, b in zip(boxes, everything) if a != b] == [f"region.map={experiment.files['boxes']}"]
+
+
+def test_a_training_that_fails_is_told(tmp_path, drawn):
+    plan = replace(miniature.plan_for(drawn), updates=1, settings=("region.anchors=1,2",))
+    with pytest.raises(MinidarknetError, match="mini/(boxes|joint|all-boxes)-0: exit code 2, see .*-0.log"):
+        miniature.main(drawn, plan, 1, tmp_path / "mini")
+    assert "expects 6 numbers in anchors" in (tmp_path / "mini/boxes-0.log").read_text()
