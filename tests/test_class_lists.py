@@ -86,6 +86,26 @@ def test_boxes_where_classes_are_needed_and_the_reverse(tmp_path):
     assert "has a label file" in messages(load(file, "train", classifies=False))
 
 
+@pytest.mark.parametrize("kind", ["empty", "empty classes", "pictures", "several"])
+def test_a_folder_without_classes_is_told_what_one_looks_like(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "set").mkdir()
+    if kind == "empty classes":
+        (tmp_path / "set/cat").mkdir()
+    if kind == "pictures":
+        make.picture(tmp_path / "set/a.png")
+    name = "set"
+    if kind == "several":
+        make.picture(tmp_path / "cat/a.png")
+        name = "set,cat"
+    with pytest.raises(DataError) as told:
+        load(name, "train", classifies=True)
+    assert "expected set/CLASS/*.jpg or set/train/CLASS/*.jpg" in str(told.value) and "VOC" not in str(told.value)
+    assert ("one folder at a time" in str(told.value)) == (kind == "several")
+    with pytest.raises(DataError, match="not a VOC year folder"):
+        load(name, "train", classifies=False)
+
+
 # ---- folders
 
 @pytest.fixture

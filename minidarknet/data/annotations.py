@@ -34,11 +34,13 @@ def _source(data, classifies):
         for module in (coco, class_folders):
             if not (path / "Annotations").is_dir() and module.is_one(path):
                 return module.load, module.splits, path
+        _require_annotations([path], classifies)
         return voc.load, voc.splits, [path]
     if path.is_file():
         return _of_file(path, classifies)
     several = [Path(part.strip()) for part in str(data).split(",") if part.strip()]
     if len(several) > 1 and all(part.is_dir() for part in several):
+        _require_annotations(several, classifies)
         return voc.load, voc.splits, several
     if path.suffix == ".data":
         try:
@@ -47,6 +49,15 @@ def _source(data, classifies):
             pass
     missing = next((part for part in several if not part.exists()), path)
     raise DataError(f"{missing}: no such data: {EXPECTED}")
+
+
+def _require_annotations(folders, classifies):
+    """Raise DataError where classes are asked for and the folders (Paths), being none of classes, are none of VOC either."""
+    wrong = next((folder for folder in folders if not (folder / "Annotations").is_dir()), None) if classifies else None
+    if wrong is not None:
+        several = " and one folder at a time" if len(folders) > 1 else ""
+        raise DataError(f"{wrong}: no folders of pictures in it, one for each class; expected {wrong}/CLASS/*.jpg or "
+                        f"{wrong}/train/CLASS/*.jpg{several}, or a .data file with labels=")
 
 
 def _of_file(path, classifies):
