@@ -47,7 +47,8 @@ def main(argv=None):
     crops.write_data_file(folder, names)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
-    print(f"{folder}: train a classifier with --data {folder}, or Darknet with {folder / 'crops.data'}")
+    data = folder / "crops.data"
+    print(f"{folder}: train a classifier with --data {data}, as Darknet does, or a detector with --joint {data}")
     return DataError.exit_code if problems else 0
 
 

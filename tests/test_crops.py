@@ -1,4 +1,6 @@
 """data/crops.py, crops.py: a classifier's data set from a detector's."""
+import re
+
 import make_data as make
 import numpy as np
 import pytest
@@ -46,6 +48,17 @@ def test_both_forms_hold_the_same(folder, tmp_path, capsys):
         assert one.names == two.names == ("cat", "category") and one.classifies and two.classifies
         assert {e.path: e.classes.tolist() for e in one} == {e.path: e.classes.tolist() for e in two}
         assert not two.problems and len(one) == (3 if split == "train" else 1)
+
+
+def test_what_the_command_recommends_has_the_classes_names(folder, tmp_path, capsys):
+    """Folders cannot be called a/b or a:b; the list can."""
+    for xml in folder.glob("Annotations/*.xml"):
+        xml.write_text(xml.read_text().replace("dog", "hot/dog:1"))
+    out = run(capsys, "--data", folder, "--out", tmp_path / "new")[1]
+    for option in ("--data", "--joint"):
+        data = load(re.search(rf"{option} ([^ ,]+)", out.splitlines()[-1])[1], "train", classifies=True)
+        assert data.names == load(folder, "train").names and "hot/dog:1" in data.names
+        assert len(data) == 3 and not data.problems
 
 
 def test_refusals(folder, tmp_path, capsys):
