@@ -16,7 +16,7 @@ from minidarknet.detections import select
 from minidarknet.errors import DataError, UsageError
 from minidarknet.grammar import did_you_mean
 from minidarknet.metrics import evaluate_detections
-from minidarknet.names import nodes_named
+from minidarknet.numbering import in_classes_of, mapped
 from minidarknet.tree_accuracy import TreeAccuracy, leaves_only
 
 THRESH = .005  # least confidence that counts in a precision-recall curve, as in Darknet's `detector valid`
@@ -231,58 +231,12 @@ def boxes_of(net, out, data):
     return boxes, objectness, probability[..., net.head.map] if mapped(net, data) else probability
 
 
-def mapped(net, data):
-    """Whether the network's region.map tells a node for each class of the Dataset `data`. Raises CfgError, DataError."""
-    nodes = getattr(net.head, "map", None)
-    return nodes is not None and len(nodes) == len(data.names)
-
-
 def score(net, data, reader=None):
     """Score `net` on a Dataset in the standard way (confidence > .005, NMS .45): metrics.Evaluation.
 
     reader: as in `detections`.
     """
     return evaluate_detections(detections(net, data, quiet=True, reader=reader), data.examples, data.names)
-
-
-def in_classes_of(net, data):
-    """The Dataset with class ids and names as the network numbers its classes.
-
-    Names decide where the network has any, else the order. Classes that the network does not know stay, behind its
-    own: nothing will be found of them. With a label tree every class must be a node (names.nodes_named); a region.map of as
-    many entries as the data has classes comes before the names, and the data keeps its own numbers.
-    Raises DataError where the two have nothing in common.
-    """
-    if mapped(net, data):
-        return data
-    if net.tree is not None and net.names != data.names:
-        return _renumbered(data, nodes_named(net.tree, net.names, data.names, data.name), net.names)
-    if not net.names:
-        if len(data.names) != net.classes:
-            raise DataError(f"the network tells {net.classes} classes apart, {data.name} has {len(data.names)}: "
-                            "give --names, so that they can be matched by name")
-        net.names = data.names
-        return data
-    if net.names == data.names:
-        return data
-    number = {name.lower(): i for i, name in enumerate(net.names)}
-    strangers = [name for name in data.names if name.lower() not in number]
-    if len(strangers) == len(data.names):
-        raise DataError(f"none of the classes of {data.name} ({', '.join(data.names[:5])}, ...) is among the network's "
-                        f"({', '.join(net.names[:5])}, ...): give the right --names")
-    if strangers:
-        score = "accuracy" if data.classifies else "AP"
-        print(f"warning: the network does not know {', '.join(strangers)}: their {score} is 0 and counts", file=sys.stderr)
-    names = (*net.names, *strangers)
-    number |= {name.lower(): len(net.names) + i for i, name in enumerate(strangers)}
-    return _renumbered(data, np.array([number[name.lower()] for name in data.names]), names)
-
-
-def _renumbered(data, new, names):
-    """The Dataset with the class ids `new` (classes,) int64, its ids being those of other `names`."""
-    known = dict(zip(new.tolist(), data.categories or ()))
-    return replace(data, names=names, examples=[replace(e, classes=new[e.classes]) for e in data.examples],
-                   categories=data.categories and tuple(known.get(k) for k in range(len(names))))
 
 
 def table(result, hidden=()):

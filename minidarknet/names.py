@@ -1,4 +1,5 @@
 """Class names: text files with one name a line, usually beside the cfg or the weights."""
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -45,31 +46,49 @@ def names_of(tree):
     return beside if len(beside) == len(tree) else tree.names
 
 
+def nodes_called(tree, shown, classes):
+    """The nodes that have the name of each class of a data set: list of lists of their numbers, [] for a stranger.
+
+    As nodes_named, without its judgement. Classes that are `shown` itself are the nodes in order, whatever names repeat.
+    """
+    if tuple(classes) == tuple(shown):
+        return [[node] for node in range(len(shown))]
+    tables = [_by_name(names) for names in (() if tree is None else tree.names, shown)]
+    return [next((table[plain(name)] for table in tables if plain(name) in table), []) for name in classes]
+
+
 def nodes_named(tree, shown, classes, data):
     """Which node of a WordTree each class of a data set is, by name: (classes,) int64.
 
-    shown: the nodes' names as `names_of` gives them; a class may also have the name in the tree itself, which only one
-    node has. Capitals do not matter, and _ is as good as a space. classes: the data's names. data: what it is called.
-    As many classes as nodes, none of which has a node's name, are the nodes in the tree's order, as in Darknet.
+    tree: None for a network without one, whose classes are meant instead of nodes. shown: the nodes' names as `names_of`
+    gives them; a class may also have the name in the tree itself, which only one node has. Capitals do not matter, and _ is
+    as good as a space. classes: the data's names. data: what it is called.
+    As many classes as nodes, none of which has a node's name, are the nodes in the tree's order, as in Darknet; stderr says
+    so.
     Raises DataError, which names the classes that are no node, with near names, and those that are several.
     """
-    tables = [_by_name(tree.names), _by_name(shown)]
-    found = [next((table[plain(name)] for table in tables if plain(name) in table), ()) for name in classes]
-    if not any(found) and len(classes) == len(tree):
+    found = nodes_called(tree, shown, classes)
+    if tree is not None and not any(found) and len(classes) == len(tree):
+        print(f"note: none of the {len(classes)} classes of {data} ({', '.join(classes[:TOLD])}, ...) has the name of a "
+              f"node of {tree.path}, but they are as many: taken in its order, {classes[0]!r} for {tree.names[0]!r}, "
+              f"{classes[-1]!r} for {tree.names[-1]!r}", file=sys.stderr)
         return np.arange(len(tree))
+    where, node, plural, own = ("the network", "class", "classes", range(len(shown))) if tree is None else \
+        (tree.path, "node", "nodes", tree.names)
     strange = [name for name, nodes in zip(classes, found) if not nodes]
     double = [(name, nodes) for name, nodes in zip(classes, found) if len(nodes) > 1]
     wrong = []
     if strange:
         told = ", ".join(f"{name!r}{_near(name, shown)}" for name in strange[:TOLD])
-        wrong.append(f"{told}{', ...' * (len(strange) > TOLD)} ({len(strange)} of {len(classes)}) are no node")
+        wrong.append(f"{told}{', ...' * (len(strange) > TOLD)} ({len(strange)} of {len(classes)}) are no {node}")
     if double:
-        told = ", ".join(f"{name!r} ({', '.join(tree.names[node] for node in nodes)})" for name, nodes in double[:TOLD])
-        wrong.append(f"{told}{', ...' * (len(double) > TOLD)} are several nodes")
+        told = ", ".join(f"{name!r} ({', '.join(str(own[k]) for k in nodes)})" for name, nodes in double[:TOLD])
+        wrong.append(f"{told}{', ...' * (len(double) > TOLD)} are several {plural}")
     if wrong:
-        raise DataError(f"{tree.path}: of the classes of {data} {'; '.join(wrong)}. Expected the name of one node for each: "
-                        "rename the classes, or, for a [region], tell their nodes with map=FILE")
-    return np.array([nodes[0] for nodes in found])
+        remedy = "" if tree is None else "; the nodes of classes that have boxes can be told a [region] with map=FILE"
+        raise DataError(f"{where}: of the classes of {data} {'; '.join(wrong)}. Expected the name of one {node} for each: "
+                        f"rename the classes, or leave them out{remedy}")
+    return np.array([nodes[0] for nodes in found], np.int64)
 
 
 def _by_name(names):

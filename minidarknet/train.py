@@ -66,6 +66,7 @@ def main(argv=None):
         raise UsageError(f"--minutes {args.minutes:g}: expected more than 0")
     if args.keep_seen and not args.weights:
         raise UsageError("--keep-seen goes on counting where --weights stopped: give them")
+    training_data.complete(args)
     began = time.monotonic()
     cli.use_threads(args.threads)
     with cli.patience():
@@ -103,8 +104,9 @@ class Session:
         self.augmentation = self._augmentation(net)
         seconds = schedule.measure(net, self.task.some_truth)
         if self._wants_short_schedule():
-            cfg = self._shorten(cfg, net, seconds)
+            cfg, whole = self._shorten(cfg, net, seconds), net
             net = self._network(cfg)
+            training_data.share_map(net, whole)
             seconds = schedule.measure(net, self.task.some_truth)
         if not self.args.resume:
             self.folder = runs.claim_new(self.args.out, Path(self.args.cfg).stem)
@@ -166,7 +168,6 @@ class Session:
                 net.seen = 0  # the file's counter belongs to another training
         net.open_files()
         net.names = names_of(net.tree) or self.training.names
-        training_data.forget_foreign_map(net, self.training)
         net.resize_mode = self.args.resize or self.task.resize or net.resize_mode
         limits.check_batch(net, net.options.batch // net.options.subdivisions, True)
         return net

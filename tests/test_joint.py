@@ -28,7 +28,7 @@ def boxes(tmp_path):
 def both(boxes, tmp_path):
     """Those, and three pictures of circles and hearts without, one to two in turn."""
     classes = load(make.class_folders(tmp_path / "classes", {"circle": 2, "heart": 1}), "train")
-    return joint.join(boxes, classes, NODES, (1, 2))
+    return joint.join(boxes, classes, np.array([NODES.index(name) for name in classes.names]), (1, 2))
 
 
 def take(dataset, count, first=0, **options):
@@ -67,6 +67,14 @@ def test_batches_follow_from_seed_and_place_alone(both, varied):
     assert same(whole[4:], take(both, 4, first=2, **options))
     with_boxes = [x for batch in whole for x, id in zip(batch.x, batch.ids) if "/" not in id]
     assert len(with_boxes) == 8
+
+
+def test_a_mini_batch_as_large_as_a_turn_holds_both_kinds(both):
+    """A smaller one need not: three pictures a turn, and mini-batches of two."""
+    kinds = [sum("/" in id for id in batch.ids) for batch in take(both, 9, batch=3)]
+    assert kinds == [2] * 9
+    small = [sum("/" in id for id in batch.ids) for batch in take(both, 9, batch=2)]
+    assert set(small) == {1, 2} and sum(small) == 12
 
 
 def test_a_mosaic_is_made_of_boxes_alone(both):
@@ -109,15 +117,7 @@ def test_a_share_that_is_none_is_refused(wrong):
         Augmentation(smallest=wrong)
 
 
-# ---- names, and what is refused
-
-def test_names_are_found_whatever_their_capitals_and_spaces():
-    assert joint.numbers_of(("Traffic_Light", "dog "), ("cat", "traffic light", "DOG"), "x").tolist() == [1, 2]
-    with pytest.raises(DataError, match=r"no class 'hart'; did you mean heart\?.*It has 15"):
-        joint.numbers_of(("hart",), NODES, "the pictures of crops")
-    with pytest.raises(DataError, match="And 2 more"):
-        joint.numbers_of("abcde", NODES, "x")
-
+# ---- what is refused
 
 @pytest.mark.parametrize("text", ["", "1", "1:0", "0:1", "a:b", "1:2:3", "-1:2", "1.5:1", "1001:1", "١:2"])
 def test_a_ratio_that_is_none_is_refused(text):

@@ -42,6 +42,27 @@ def test_a_name_of_several_nodes_is_refused():
         nodes_named(TREE, SHOWN, ("Crane", "thing"), "data")
 
 
+def test_the_nodes_own_list_of_names_is_the_nodes_in_order():
+    """Though two of them are called crane: 597 names of YOLO9000's nodes repeat."""
+    np.testing.assert_array_equal(nodes_named(TREE, SHOWN, SHOWN, "data"), range(5))
+
+
+def test_the_order_alone_is_told(capsys):
+    nodes_named(TREE, SHOWN, SHOWN, "data")
+    assert not capsys.readouterr().err
+    nodes_named(TREE, SHOWN, tuple("vwxyz"), "letters")
+    assert "note: none of the 5 classes of letters (v, w, x, y, z, ...) has the name of a node of my.tree, but they are " \
+        "as many: taken in its order, 'v' for 'n1', 'z' for 'n5'" in capsys.readouterr().err
+
+
+def test_a_network_without_a_tree_has_classes():
+    assert nodes_named(None, ("cat", "traffic light", "DOG"), ("Traffic_Light", "dog "), "x").tolist() == [1, 2]
+    with pytest.raises(DataError, match=r"network: of the classes of x 'dig' \(near: dog\), 'b' \(2 of 2\) are no class"):
+        nodes_named(None, ("cat", "dog"), ("dig", "b"), "x")      # as many as it has, but in no tree's order
+    with pytest.raises(DataError, match=r"'Crane' \(1, 2\) are several classes"):
+        nodes_named(None, ("cat", "crane", "crane"), ("Crane",), "x")
+
+
 def test_names_beside_a_tree_and_in_a_run_folder(tmp_path):
     TREE.write(tmp_path / "model.tree")
     tree = read_tree(tmp_path / "model.tree")

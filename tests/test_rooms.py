@@ -28,7 +28,7 @@ ROOMS = [
     # 4 commands
     {"cli", "train", "trainer", "schedule", "runs", "evaluate", "detect", "info", "check", "show", "bench", "machine",
      "warmup", "weights_tool", "convert", "compiling", "parity", "crops", "tasks", "words", "anchors", "trace",
-     "hierarchy", "enclose", "ablate", "jobs", "training_data", "miniature", "__main__"},
+     "hierarchy", "enclose", "ablate", "jobs", "training_data", "numbering", "miniature", "__main__"},
 ]
 EXCEPTION = ("network", {"data", "detections"})  # Network.detect, a convenience, imports upstairs inside the method
 

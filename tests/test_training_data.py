@@ -8,6 +8,7 @@ import pytest
 from small import TINY, TREE, run, train
 
 from minidarknet import cli, training_data
+from minidarknet import train as train_command
 from minidarknet.data import crops
 from minidarknet.data.annotations import load
 from minidarknet.data.augment import Augmentation
@@ -26,14 +27,31 @@ def boxes(tmp_path):
     return load(make.voc(tmp_path / "VOC", {id: [make.thing("cat", 1, 1, 30, 20)] for id in "abcde"}), "train")
 
 
-def test_a_map_of_other_data_is_not_used_and_that_is_said(tmp_path, boxes, capsys):
-    (tmp_path / "t.cfg").write_text(TREE)
-    net = Network.from_cfg(tmp_path / "t.cfg")
-    training_data.forget_foreign_map(net, type(boxes)("twelve", tuple("abcdefghijkl"), boxes.examples))
-    assert len(net.head.map) == 12 and not capsys.readouterr().err
-    training_data.forget_foreign_map(net, boxes)
-    assert net.head.map is None
-    assert "sample.map tells the nodes of 12 classes, but VOC has 20" in capsys.readouterr().err
+@pytest.fixture
+def numbered(tmp_path):
+    """t.cfg over a tree with WordNet's numbers for names; beside it what they mean: two are called crane."""
+    (tmp_path / "t.cfg").write_text(TREE.replace("classes=15", "classes=4").replace("filters=60", "filters=27").replace(
+        "tree=sample.tree\nmap=sample.map", "tree=my.tree"))
+    (tmp_path / "my.tree").write_text("n01 -1\nn02 -1\nn03 0\nn04 1\n")
+    (tmp_path / "my.names").write_text("animal\nthing\ncrane\ncrane\n")
+    return tmp_path / "t.cfg"
+
+
+def joined(cfg, boxes, folder):
+    """The nodes of the pictures without boxes that train --joint FOLDER would learn."""
+    net = Network.from_cfg(cfg)
+    data = type(boxes)("mine", ("animal",), [e.only(slice(None), np.zeros_like(e.classes)) for e in boxes.examples])
+    args = train_command.arguments().parse_args([str(cfg), "--joint", str(folder)])
+    training_data.complete(args)
+    both, _ = training_data.fit(net, data, data, args)
+    return [int(e.unboxed[0]) for e in both.examples[both.count:]]
+
+
+def test_joint_folders_may_have_the_trees_own_names(numbered, boxes, tmp_path):
+    """As ImageNet's have: n03 and n04 are two birds and machines of one name."""
+    assert joined(numbered, boxes, make.class_folders(tmp_path / "c", {"n04": 1, "n03": 1, "Thing": 1})) == [1, 2, 3]
+    with pytest.raises(DataError, match=r"my.tree: of the classes of d 'crane' \(n03, n04\) are several nodes"):
+        joined(numbered, boxes, make.class_folders(tmp_path / "d", {"crane": 1}))
 
 
 def test_what_cannot_be_learned_is_refused(tmp_path, drawn, capsys):
@@ -44,10 +62,13 @@ def test_what_cannot_be_learned_is_refused(tmp_path, drawn, capsys):
         assert cli.main(["train", str(cfg), "--data", str(drawn), "--out", str(tmp_path / "out"), "--max-batches", "1",
                          *words]) != 0
         return capsys.readouterr().err
-    assert "the network has no class 'hart'; did you mean heart?" in refused("--joint", str(folder))
+    assert "'hart' (near: heart) (1 of 1) are no node" in refused("--joint", str(folder))
     assert "expected BOXES:CLASSES" in refused("--joint", str(make.class_folders(tmp_path / "c", {"star": 1})),
                                                "--joint-ratio", "4")
     assert "holds boxes; a classifier needs" in refused("--joint", str(drawn))
+    assert "argument --joint-smallest: '0' is not above 0" in refused("--joint", str(folder), "--joint-smallest", "0")
+    for option, value in (("--joint-ratio", "1:4"), ("--joint-smallest", "1")):
+        assert f"{option} says how pictures of --joint DATA are shown: give that as well" in refused(option, value)
     assert "no such data" in refused("--joint", str(tmp_path / "none"))
     for head in ("[avgpool]\n[softmax]\n", "[yolo]\nclasses=12\nnum=3\nmask=0,1,2\nanchors=9,9,20,20,30,30\n"):
         cfg.write_text(TINY.split("[region]")[0] + head)     # of the classifier train builds the last layer anew
@@ -70,7 +91,7 @@ def test_a_flat_net_learns_classes_of_its_own(tmp_path, drawn):
     assert listed.returncode == 0 and "3 with a class alone to train" in listed.stderr, listed.stderr
     assert (tmp_path / "list/weights/last.weights").read_bytes() == (out / "weights/last.weights").read_bytes()
     done = train(cfg, drawn, tmp_path / "other", "--joint", make.class_folders(tmp_path / "more", {"polygon": 1}))
-    assert done.returncode == 3 and "no class 'polygon'" in done.stderr
+    assert done.returncode == 3 and "'polygon' (1 of 1) are no class" in done.stderr
 
 
 # ---- labels with x = y = 0
@@ -109,6 +130,19 @@ def test_such_labels_in_training(tmp_path, capsys):
     yolo = TINY.split("[region]")[0] + "[yolo]\nclasses=12\nnum=3\nmask=0,1,2\nanchors=9,9,20,20,30,30\n"
     assert training_data.learnable(Network.from_string(yolo), load(file, "train")).unboxed == 0
     assert "1 pictures have a class without a box" in capsys.readouterr().err
+
+
+def test_such_labels_alone_can_be_learned(tmp_path, capsys):
+    """By a [region]; where no head learns from them nothing is left."""
+    file = make.yolo(tmp_path / "d", {"a": "3 0 0 0 0\n", "b": "4 0 0 0 0\n"}, [f"c{k}" for k in range(12)])
+    file.write_text(file.read_text() + "valid=train.txt\n")
+    (tmp_path / "t.cfg").write_text(TINY)
+    done = train(tmp_path / "t.cfg", file, tmp_path / "out", "--max-batches", 2)
+    assert done.returncode == 0 and "0 pictures with boxes and 2 with a class alone to train" in done.stderr, done.stderr
+    (tmp_path / "t.cfg").write_text(
+        TINY.split("[region]")[0] + "[yolo]\nclasses=12\nnum=3\nmask=0,1,2\nanchors=9,9,20,20,30,30\n")
+    done = train(tmp_path / "t.cfg", file, tmp_path / "none", "--max-batches", 2)
+    assert done.returncode == 3 and "no object in 2 pictures to train on; there is nothing to learn" in done.stderr
 
 
 # ---- the command, from outside

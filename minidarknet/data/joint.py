@@ -1,21 +1,18 @@
 """Joint training: pictures with boxes teach where objects are, pictures with a class alone what they are called.
 
 A picture of a classification set has one class and no box, and its truth is Darknet's mark of that (example.NO_BOX).
-The two kinds take turns, so that every mini-batch holds both.
+The two kinds take turns: with the ratio a : b any a + b pictures one after the other are a of the one kind and b of the
+other. So a mini-batch of at least as many holds both; a smaller one may hold one kind alone, and the update of several
+mini-batches makes up for it.
 Paper: YOLO9000 (arXiv 1612.08242), section 4, "Joint classification and detection".
 """
 from dataclasses import dataclass
 from math import gcd
 
-import numpy as np
-
 from minidarknet.data.example import Dataset
-from minidarknet.errors import DataError, UsageError
-from minidarknet.grammar import did_you_mean
-from minidarknet.names import plain
+from minidarknet.errors import UsageError
 
 LARGEST_SHARE = 1000
-SHOWN = 3  # names of which an error tells the nearest
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,34 +32,15 @@ class Joint(Dataset):
         return (self.count, self.ratio[0]), (len(self.examples) - self.count, self.ratio[1])
 
 
-def join(boxes, classes, names, ratio):
-    """The Joint of two Datasets. The ids of the boxes' classes stay; those of the pictures without boxes are found by
-    name.
+def join(boxes, classes, number, ratio):
+    """The Joint of two Datasets. The ids of the boxes' classes stay, as do their names.
 
-    boxes: Dataset of a detector. classes: Dataset of a classifier. names: the names of the network's classes, with a tree
-    of its nodes, in their order. ratio: (boxes, classes), ints above 0.
-    Raises DataError for a class that the network does not have.
+    boxes: Dataset of a detector. classes: Dataset of a classifier. number: (classes,) int64, which of the network's classes,
+    with a tree its nodes, each of the latter's is (names.nodes_named). ratio: (boxes, classes), ints above 0.
     """
-    number = numbers_of(classes.names, names, f"the pictures of {classes.name}")
     unboxed = [example.without_boxes(number) for example in classes.examples]
     return Joint(boxes.name, boxes.names, [*boxes.examples, *unboxed], [*boxes.problems, *classes.problems],
                  boxes.categories, False, len(boxes.examples), ratio)
-
-
-def numbers_of(wanted, names, who):
-    """Which of the network's classes `names` each of the classes `wanted` is: (len(wanted),) int64.
-
-    wanted, names: str each, compared as names.plain has them. who: whose classes the `wanted` are, for the DataError where
-    one is not among the names.
-    """
-    number = {plain(name): i for i, name in enumerate(names)}
-    strangers = [name for name in wanted if plain(name) not in number]
-    if strangers:
-        told = " ".join(f"{name!r}{did_you_mean(plain(name), list(number))}" for name in strangers[:SHOWN])
-        more = f" And {len(strangers) - SHOWN} more." if len(strangers) > SHOWN else ""
-        raise DataError(f"{who}: the network has no class {told}{more} It has {len(names)}: {', '.join(names[:12])}"
-                        f"{', ...' if len(names) > 12 else ''}; rename the class, leave it out, or put it into the tree")
-    return np.array([number[plain(name)] for name in wanted], np.int64)
 
 
 def ratio(text):
