@@ -1,4 +1,5 @@
 """`minidarknet crops --data DATA --out FOLDER`: cut the objects of a detector's data set out, for a classifier."""
+import argparse
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from minidarknet.data import annotations, crops
 from minidarknet.errors import DataError, UsageError
 
 USUAL = ("train", "val")
+MOST = 10   # --margin
 
 
 def arguments():
@@ -18,11 +20,22 @@ def arguments():
     p.add_argument("--split", action="append", metavar="SPLIT", help="may be given again (default: train and val)")
     p.add_argument("--classes", help="only these classes, e.g. cat,dog")
     p.add_argument("--limit", type=cli.positive, metavar="N", help="use only the first N pictures of each split")
-    p.add_argument("--margin", type=cli.fraction, default=crops.MARGIN,
-                   help=f"added on every side, as a fraction of the object's (default: {crops.MARGIN})")
+    p.add_argument("--margin", type=times, default=crops.MARGIN,
+                   help=f"added on every side, in sizes of the object, 0 to {MOST} (default: {crops.MARGIN})")
     p.add_argument("--single", action="store_true", help="keep other objects out of a crop where that is possible: with "
-                                                         "--margin 1 pictures for train --joint")
+                                                         "--margin 2 pictures for train --joint")
     return p
+
+
+def times(text):
+    """argparse type: a number from 0 to MOST."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= MOST:  # also for NaN
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {MOST}")
+    return number
 
 
 def main(argv=None):

@@ -136,3 +136,15 @@ def test_single_crops_from_the_command(folder, tmp_path, capsys):
         assert run(capsys, *words, "--out", tmp_path / name, *more)[0] == 0
     sizes = [Image.open(tmp_path / name / "train/dog/a-1.jpg").size for name in ("all", "single")]
     assert sizes == [(60, 40), (30, 40)]        # the cat left of the dog: out of its crop
+
+
+@pytest.mark.parametrize("margin", ["-1", "11", "nan", "wide"])
+def test_margins_have_limits(folder, tmp_path, capsys, margin):
+    code, _, err = run(capsys, "--data", folder, "--out", tmp_path / "out", f"--margin={margin}")
+    assert code == 2 and f"{margin!r} is not a number from 0 to 10" in err and not (tmp_path / "out").exists()
+
+
+def test_twice_the_object_on_every_side(folder, tmp_path, capsys):
+    assert run(capsys, "--data", folder, "--classes", "cat,dog", "--margin", "2", "--out", tmp_path / "out")[0] == 0
+    with Image.open(tmp_path / "out/train/cat/a-0.jpg") as wide:    # 20 x 20; with 1 it would be 50 x 45
+        assert wide.size == tuple(np.minimum(make.SIZE, (70, 65)))

@@ -59,7 +59,7 @@ TABLE = {
         ("Down the tree, the best branch at every split, until some threshold.", "wordtree.WordTree.predict"),
     ),
     "Dataset combination with WordTree": (
-        ("WordTree combines data sets in a sensible way.", "evaluate.in_classes_of"),
+        ("WordTree combines data sets in a sensible way.", "numbering.in_classes_of"),
         ("Their categories are mapped to nodes.", "wordtree.read_map"),
         ("A figure shows it for ImageNet and COCO.", "viz_wordtree.wordtree_plot"),
         ("WordNet is so diverse that most data sets will do.", "wordnet.find_labels"),
@@ -79,7 +79,7 @@ TABLE = {
         ("It goes to the box that gives the class the highest probability.", "kernels.region._assign_class_only"),
         ("Its box is taken to overlap the object by .3, for its objectness.", "layers.region.RegionOptions.class_only_iou"),
         ("So it learns to find from COCO and to name from ImageNet.", ""),
-        ("It is evaluated on ImageNet's detection task.", "evaluate.mapped"),
+        ("It is evaluated on ImageNet's detection task.", "numbering.mapped"),
         ("44 of its categories are COCO's; of the others it has seen no box.", ""),
         ("19.7 mAP, 16.0 over the 156 classes without boxes.", "metrics.Evaluation"),
         ("That is more than DPM's, with partial supervision.", ""),
