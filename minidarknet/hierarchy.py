@@ -8,7 +8,8 @@ from minidarknet import cli, wordnet
 from minidarknet.errors import DataError, UsageError
 from minidarknet.names import names_of, read_names
 from minidarknet.paths import find, resolve
-from minidarknet.wordtree import numbered_lines, read_map, write_lines, write_map
+from minidarknet.textfiles import numbered_lines, write_lines
+from minidarknet.wordtree import read_map, write_map
 from minidarknet.wordtree_text import draw, figures, read_any
 
 WIDTH = 12   # children shown of a node, where --width does not say it

@@ -11,7 +11,8 @@ from collections import deque
 from pathlib import Path
 
 from minidarknet.errors import DataError
-from minidarknet.wordtree import grow, numbered_lines
+from minidarknet.textfiles import numbered_lines
+from minidarknet.wordtree import grow
 
 FOLDER = "/usr/share/wordnet"  # of Debian's package
 ROOT = "physical entity"       # what is above the tree: its hyponyms are the roots

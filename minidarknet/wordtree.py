@@ -11,16 +11,16 @@ The file format is Darknet's .tree: a line `name parent` for each node, parent b
 """
 import re
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from minidarknet.errors import DataError
-from minidarknet.files import replacing
+from minidarknet.textfiles import numbered_lines, read_text, write_lines
 
 ROOT = -1     # "parent" of the roots
 MASK = -1234  # in a classifier's truth: a class whose siblings are not asked for, as in Darknet (SECRET_NUM)
 NODE = re.compile(r"(?P<name>\S.*?)\s+(?P<parent>-?[0-9]{1,9})")
+UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]|^$")  # in a node's name: what the file format cannot hold
 
 
 class WordTree:
@@ -151,7 +151,7 @@ class WordTree:
 
     def write(self, path):
         """Write the file `path` (.tree) in one piece; spaces in names become _, because Darknet's names have none."""
-        write_lines(path, (f"{'_'.join(name.split())} {above}" for name, above in zip(self.names, self.parent)))
+        write_lines(path, (f"{joined(name)} {above}" for name, above in zip(self.names, self.parent)))
 
     @cached_property
     def _group(self):
@@ -166,12 +166,9 @@ class WordTree:
         """Raise DataError unless this is a tree in Darknet's order. lines: number of each node's line."""
         if not self.names:
             raise DataError(f"{self.path}: has no nodes; expected lines `name parent`, the roots' parent being -1")
-        seen, finished, before = {}, set(), ROOT
+        finished, before = set(), ROOT
         for i, (name, above, line) in enumerate(zip(self.names, self.parent.tolist(), lines)):
             where = f"{self.path}:{line} {name!r}"
-            if name in seen:
-                raise DataError(f"{where} was defined at line {lines[seen[name]]} already; expected every node once")
-            seen[name] = i
             if not ROOT <= above < len(self.names):
                 raise DataError(f"{where} has the parent {above}; expected -1 for a root, or the number of an earlier node, "
                                 f"counted from 0: there are {len(self.names)}")
@@ -184,6 +181,7 @@ class WordTree:
                     raise DataError(f"{where} stands apart from {brothers}; expected the children of a node on lines one "
                                     "behind the other, which share a softmax")
             before = above
+        check_names(self.names, self.path, lines)
 
     def _misplaced(self, node, lines):
         """What is wrong with a node (int) whose parent does not come before it."""
@@ -199,29 +197,33 @@ class WordTree:
                 "their children")
 
 
-def numbered_lines(path, what):
-    """[(number, line)] of the text file `path` without empty lines, stripped, from 1; carriage returns do not matter.
+def joined(name):
+    """A node's name (str) as .tree files have it: with _ for spaces."""
+    return "_".join(name.split())
 
-    what: what the file should be, for the error. Raises DataError.
+
+def check_names(names, path, lines=None):
+    """Raise DataError unless each of the names (str) can be written and no two of them are the same node's when written.
+
+    lines: the number of each name's line in the file `path`, None where there are no lines.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read: {problem.strerror}") from None
-    if b"\0" in data:
-        raise DataError(f"{path}: this is not text; expected {what}")
-    text = data.decode("utf-8-sig", errors="replace")
-    return [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-
-
-def write_lines(path, lines):
-    """Write an iterable of lines to the file `path` in one piece."""
-    with replacing(path, "w", encoding="utf-8", newline="\n") as file:
-        file.writelines(f"{line}\n" for line in lines)
+    first = {}
+    for i, name in enumerate(names):
+        where = f"{path}: the name {name!r}" if lines is None else f"{path}:{lines[i]} {name!r}"
+        if UNWRITABLE.search(joined(name)):
+            raise DataError(f"{where} is no name: expected at least one character, all of them printable")
+        there = first.setdefault(joined(name), i)
+        if there != i:
+            other = "" if names[there] == name else f" as {names[there]!r}, which is the same in a .tree"
+            when = "is used twice" if lines is None else f"was defined at line {lines[there]} already"
+            raise DataError(f"{where} {when}{other}; expected every node once")
 
 
 def read_tree(path):
-    """The WordTree in the file `path` (.tree). Raises DataError with file and line."""
+    """The WordTree in the file `path` (.tree). Raises DataError with file and line.
+
+    A last line without an end may be cut off within its number; it is one child among others then, or refused.
+    """
     lines, names, parents = numbered_lines(path, "lines `name parent`"), [], []
     for number, line in lines:
         match = NODE.fullmatch(line)
@@ -230,7 +232,11 @@ def read_tree(path):
                             "`animal -1`")
         names.append(match["name"])
         parents.append(int(match["parent"]))
-    return WordTree(names, parents, path, [number for number, _ in lines])
+    tree = WordTree(names, parents, path, [number for number, _ in lines])
+    if tree.first[-1] == len(tree) - 1 > 0 and not read_text(path, "text").endswith("\n"):
+        raise DataError(f"{path}:{lines[-1][0]} {names[-1]!r} has the parent {parents[-1]}, which no line before has, and "
+                        "the line has no end: the file seems to be cut off here. Where it is whole, end the line")
+    return tree
 
 
 def read_map(path, count):
@@ -240,6 +246,9 @@ def read_map(path, count):
     """
     nodes = []
     for number, line in numbered_lines(path, "a node's number on each line"):
+        if number > len(nodes) + 1:
+            raise DataError(f"{path}:{len(nodes) + 1} is empty; expected the number of a node, 0 to {count - 1}, on the "
+                            "line of each class")
         if not re.fullmatch(r"[0-9]{1,9}", line) or int(line) >= count:
             raise DataError(f"{path}:{number} {line[:60]!r}: expected the number of a node, 0 to {count - 1}")
         nodes.append(int(line))
@@ -257,7 +266,7 @@ def grow(nested, path="<tree>"):
     """A WordTree from nested dicts and lists: {"animal": {"dog": ["husky"], "cat": {}}, "person": None}.
 
     Keys are nodes, values what is below; groups follow one another from the top down. path: for messages.
-    Raises DataError for other things, and for a name used twice.
+    Raises DataError for other things, and for names that are empty or used twice.
     """
     names, parents, level = [], [], [(ROOT, nested)]
     while level:
@@ -268,18 +277,18 @@ def grow(nested, path="<tree>"):
                 names.append(name)
                 parents.append(above)
         level = deeper
-    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
-    if twice is not None:
-        raise DataError(f"{path}: the name {twice!r} is used twice; expected every node once")
+    if not names:
+        raise DataError(f"{path}: has no nodes; expected at least one name")
+    check_names(names, path)
     return WordTree(names, parents, path)
 
 
 def _items(inside, path):
     """[(name, what is below)] of one level of `grow`'s nested dicts and lists."""
-    if inside in (None, "", {}, []):
+    if inside in (None, {}, []):
         return []
     if isinstance(inside, str):
-        return [(inside, None)]
+        return [(" ".join(inside.split()), None)]
     if isinstance(inside, list):
         return [pair for item in inside for pair in (_items(item, path))]
     if not isinstance(inside, dict):

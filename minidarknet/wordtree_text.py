@@ -12,10 +12,19 @@ import re
 from pathlib import Path
 
 from minidarknet.errors import DataError
-from minidarknet.wordtree import ROOT, grow, numbered_lines, read_tree
+from minidarknet.textfiles import read_text
+from minidarknet.wordtree import ROOT, check_names, grow, read_tree
 
-LIST_MARK = re.compile(r"^-( +|$)")  # before a name in an indented list; it does not count
 TAB = 8  # columns
+ESCAPE = r"""\\(?:["\\/ ]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4})"""
+LEAD = re.compile(r" *(?:-(?: +|$))*")  # of a line: the indent, and the marks of a list
+LINE = re.compile(rf"""
+    (?P<name> "(?:[^"\\]|{ESCAPE})*" | '(?:[^']|'')*'  # quoted, or without what YAML reads as something else than a name
+            | (?!---$ | \.\.\.$ | ["'&*!|>%@`] | [?:]\ ) (?:[^\[\]{{}}:]|:(?!\ |$))+?)
+    (?:\ *(?P<colon>:)(?P<nothing>\ +(?:~|null|\{{\}}|\[\]))?)?
+    (?:\ +\#.*)?""", re.VERBOSE)
+PASSED_OVER = re.compile(r"\s*(#.*)?")
+STRING = re.compile(r'"(?:[^"\\]|\\.)*"')  # in JSON
 
 
 def read_any(path):
@@ -23,54 +32,87 @@ def read_any(path):
     kind = Path(path).suffix.lower()
     if kind == ".tree":
         return read_tree(path)
-    return grow(read_json(path) if kind == ".json" else read_indented(path), path)
+    nested, places = read_json(path) if kind == ".json" else read_indented(path)
+    if not places:
+        raise DataError(f"{path}: has no nodes; expected " + ('such as {"animal": ["cat", "dog"]}' if kind == ".json" else
+                                                              "a name on each line, indented below its parent's"))
+    names, lines = zip(*places)
+    check_names(names, path, lines)
+    return grow(nested, path)
 
 
 def read_json(path):
-    """The nested dicts and lists in the JSON file `path`. Raises DataError, which names the line."""
-    text = "\n".join(line for _, line in _all_lines(path))
+    """What is in the JSON file `path`: nested dicts and lists, and [(name, number of its line)] in the file's order.
+
+    Raises DataError, which names the line.
+    """
+    text = read_text(path, "JSON")
     try:
-        return json.loads(text, object_pairs_hook=lambda pairs: [dict([pair]) for pair in pairs])  # keeps names given twice
+        nested = json.loads(text, object_pairs_hook=lambda pairs: [dict([pair]) for pair in pairs])  # keeps names used twice
     except json.JSONDecodeError as problem:
         raise DataError(f"{path}:{problem.lineno} is no JSON: {problem.msg}; expected such as "
                         '{"animal": ["cat", "dog"]}') from None
     except RecursionError:
         raise DataError(f"{path}: is nested too deeply for a tree of labels") from None
+    return nested, [(json.loads(match[0]), number) for number, line in enumerate(text.split("\n"), 1)
+                    for match in STRING.finditer(line)]  # all its strings are names, and none goes over a line's end
 
 
 def read_indented(path):
-    """Indented lines, a name on each, as nested lists of dicts; "- " before a name and ":" behind it do not count.
+    """Indented lines, a name on each: nested lists of dicts, and [(name, number of its line)].
 
-    A line belongs under the nearest line above it that is indented less. # begins a comment line.
+    A line belongs under the nearest line above it that begins further left; what comes first is the name, so that "- cat"
+    stands under "animal:" in the column of its "-", as in YAML. Of YAML, which .yaml and .yml have to be, there are these
+    marks, quotes around names, the colon behind one with something below, also `: null`, `: {}`, and `# comment`.
     Raises DataError, which names the line.
     """
-    top = []
-    open_levels = [(ROOT, top)]  # (indent, list of what stands there)
-    for number, line in _all_lines(path):
-        name = LIST_MARK.sub("", line.strip()).removesuffix(":").strip()
-        if not line.strip() or line.lstrip().startswith("#"):
+    yaml = Path(path).suffix.lower() in (".yaml", ".yml")
+    top, places = [], []
+    open_levels = [(ROOT, top, None)]  # (column, list of what stands below, the line it began with)
+    for number, line in enumerate(read_text(path, "a name on each line").split("\n"), 1):
+        line = line.expandtabs(TAB).rstrip()
+        if PASSED_OVER.fullmatch(line) or line == "---" and not places:
             continue
-        if not name:
-            raise DataError(f"{path}:{number} has no name; expected one label on a line")
-        wide = line.expandtabs(TAB)
-        indent = len(wide) - len(wide.lstrip())
-        while open_levels[-1][0] >= indent:
+        column = LEAD.match(line).end()
+        match = _parsed(" ".join(line[column:].split()), f"{path}:{number}")
+        name = _unquoted(match["name"])
+        while open_levels[-1][0] >= column:
             left = open_levels.pop()
-        beside = open_levels[-1][1]
-        if beside and not open_levels[-1][0] < indent == left[0]:
-            raise DataError(f"{path}:{number} {name!r} is indented by {indent}, its siblings by {left[0]}; expected the "
+        above, beside, parent = open_levels[-1]
+        if beside and not above < column == left[0]:
+            raise DataError(f"{path}:{number} {name!r} is indented by {column}, its siblings by {left[0]}; expected the "
                             "same for all children of a node")
+        if yaml and not (match["colon"] or "-" in line[:column]):
+            raise DataError(f"{path}:{number} {name!r} has neither - before nor : behind it, so that YAML takes it for "
+                            "more of the name above; expected one of them, or each name on a single line")
+        if yaml and parent and (not parent["colon"] or parent["nothing"]):
+            raise DataError(f"{path}:{number} {name!r} stands under {parent['name']!r}; expected {parent['name']}: there, "
+                            "with nothing behind the colon")
         below = []
         beside.append({name: below})
-        open_levels += [(indent, below)]
-    return top
+        places.append((name, number))
+        open_levels.append((column, below, match))
+    return top, places
 
 
-def _all_lines(path):
-    """[(number, line)] of the text file `path`, empty lines and indents kept."""
-    numbered_lines(path, "text")  # the errors of a file that is not there, or not text
-    text = Path(path).read_bytes().decode("utf-8-sig", errors="replace").replace("\r", "")
-    return list(enumerate(text.split("\n"), 1))
+def _parsed(text, where):
+    """The match of LINE for what stands behind the lead of a line. Raises DataError, which begins with `where`."""
+    match = LINE.fullmatch(text)
+    if match:
+        return match
+    if text in ("", ":"):
+        raise DataError(f"{where} has no name; expected one label on a line")
+    raise DataError(f"{where} {text[:60]!r}: expected one name on a line, what is below it on lines of their own; a name "
+                    "with brackets, a colon before a space or, in front, one of YAML's marks has to stand in quotes")
+
+
+def _unquoted(name):
+    """A name without quotes around it, and what they escape in it."""
+    if name[0] == "'":
+        return name[1:-1].replace("''", "'")
+    if name[0] == '"':
+        return re.sub(ESCAPE, lambda escape: chr(int(escape[0][2:], 16)) if escape[0][2:] else escape[0][1], name[1:-1])
+    return name
 
 
 def draw(tree, probability=None, names=None, depth=None, width=None, marked=()):

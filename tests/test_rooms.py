@@ -15,7 +15,8 @@ WIDEST = 125    # characters
 ROOMS = [
     # 0 ground
     {"kernels", "engine", "parser", "grammar", "options", "netoptions", "paths", "names", "files", "errors",
-     "activations", "cores", "limits", "libdarknet", "rewrite", "wordtree", "wordtree_text", "wordnet", "__init__"},
+     "activations", "cores", "limits", "libdarknet", "rewrite", "textfiles", "wordtree", "wordtree_text", "wordnet",
+     "__init__"},
     # 1 layers
     {"layers"},
     # 2 machine

@@ -66,6 +66,7 @@ def test_written_and_read_back(tmp_path):
     (["a -1", "", "b 0", "a 0"], r":4 'a' was defined at line 1 already"),
     (["a -1", "b"], r":2 'b': expected `name parent`"),
     (["a -1", "b x"], ":2"), (["a -1", "b 1.5"], ":2"), (["a -1", "b 99999999999999999999"], ":2"),
+    (["a -1", "hot dog 0", "hot_dog 0"], ":3 'hot_dog' was defined at line 2 already as 'hot dog'"),
     (["a -1", "b 0 # comment"], ":2"), ([], "no nodes"), (["", " "], "no nodes"), (["a -1\0"], "not text"),
 ])
 def test_what_is_no_tree_is_refused_with_its_line(write, lines, words):
@@ -84,9 +85,18 @@ def test_shuffled_and_cut_trees_are_refused(write, rng):
         except DataError:
             refused += 1
     assert refused > 20
-    assert len(read_tree(write(GOLDEN[:5]))) == 5     # cut at the end it is a smaller tree ...
+    assert len(read_tree(write([*GOLDEN[:5], ""]))) == 5     # cut at the end it is a smaller tree ...
     with pytest.raises(DataError, match=":1 "):
         read_tree(write(GOLDEN[2:]))                  # ... but not at the beginning
+
+
+def test_a_line_cut_off_in_its_number_is_refused(write):
+    """The parent 12 cut to 1 would be another tree. A whole line may lack its end where the line before has its parent."""
+    lines = ["a -1", *(f"n{i} 0" for i in range(1, 13)), "x 12", "y 12"]
+    with pytest.raises(DataError, match="my.tree:15 'y' has the parent 1, which no line before has, and the line has no"):
+        read_tree(write([*lines[:-1], "y 1"]))
+    assert read_tree(write(lines)).parent[-1] == 12
+    assert read_tree(write([*lines[:-1], "y 1", ""])).parent[-1] == 1 and len(read_tree(write(["a -1"]))) == 1
 
 
 def test_there_is_no_such_file(tmp_path):
@@ -99,13 +109,16 @@ def test_maps(write, tmp_path):
     write_map(tmp_path / "x.map", np.array([2, 5]))
     assert (tmp_path / "x.map").read_text() == "2\n5\n"
     for lines, words in ((["1", "4"], ":2 '4': expected the number of a node, 0 to 3"), (["-1"], ":1"), (["cat"], ":1"),
-                         (["1 2"], ":1"), ([], "no lines")):
+                         (["1 2"], ":1"), ([], "no lines"),
+                         (["1", "", "", "2"], "my.tree:2 is empty; expected the"), (["", "1"], ":1 is empty")):
         with pytest.raises(DataError, match=words):
             read_map(write(lines), 4)
 
 
 @pytest.mark.parametrize("nested, words", [
-    ({"a": {"b": None}, "c": ["b"]}, "'b' is used twice"), ({"a": 3}, "found 3"), ({}, "no nodes"), (["a", "a"], "twice")])
+    ({"a": {"b": None}, "c": ["b"]}, "the name 'b' is used twice"), ({"": ["b"]}, "the name '' is no name"),
+    ({"hot dog": None, "hot_dog": None}, "'hot_dog' is used twice as 'hot dog'"), ({"a": 3}, "found 3"), ({}, "no nodes"),
+    (["a", "a"], "twice")])
 def test_grow_refuses(nested, words):
     with pytest.raises(DataError, match=words):
         grow(nested)
