@@ -6,7 +6,6 @@ from pathlib import Path
 from minidarknet import cli, fold, npz_weights, onnx_export, parser, paths, weights
 from minidarknet.errors import MinidarknetError, UsageError
 from minidarknet.files import replacing
-from minidarknet.names import names_beside
 from minidarknet.network import Network
 
 HEADERS = {"0.1.0": (0, 1, 0), "0.2.0": (0, 2, 0), "0.2.5": (0, 2, 5)}
@@ -70,7 +69,7 @@ def loaded(cfg, file, layers=None, overrides={}, strict=False):
     passed_over = any(section.entry("dontload") for section in cfg.layers)
     net = Network(cfg, strict_darknet_cpu=strict, initialise=passed_over)
     (npz_weights if str(file).endswith(".npz") else weights).load(net, file, layers)
-    net.names = names_beside(net.classes, file, cfg.path)
+    net.names = net.names_beside(file)
     return net
 
 

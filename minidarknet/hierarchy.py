@@ -84,7 +84,8 @@ def main(argv=None):
 def opened(args):
     """(WordTree, names) of the file of `args`; written again where --out says so. Raises UsageError, DataError."""
     tree = read_any(find(args.file))
-    names = read_names(resolve(args.names)) if args.names else names_of(tree)
+    shown = names_of(tree) if Path(tree.path).suffix == ".tree" else tree.names  # other files have room for them
+    names = read_names(resolve(args.names)) if args.names else shown
     if len(names) != len(tree):
         raise UsageError(f"--names {args.names} has {len(names)} names, but the tree has {len(tree)} nodes")
     if args.out:

@@ -18,10 +18,11 @@ def read_names(path):
     return tuple(line.strip() for line in lines)
 
 
-def names_beside(classes, *files):
+def names_beside(classes, *files, fitting=True):
     """The names that belong to `files` (paths or None): STEM.names, else the folder's only list of `classes` names.
 
-    For RUN/weights/X.weights of a training: RUN/model.names.
+    For RUN/weights/X.weights of a training: RUN/model.names. fitting: whether a list may be called otherwise than a file;
+    not for the nodes of a tree, which has names of its own.
     Returns a tuple of str, () where there is none or the choice is not clear.
     """
     for file in files:
@@ -31,19 +32,35 @@ def names_beside(classes, *files):
         for own in (Path(file).with_suffix(".names"), beside.parent / "model.names"):
             if own.is_file() and (own.parent == beside or beside.name == "weights"):
                 return read_names(own)
-        fitting = [names for path in sorted(Path(file).parent.glob("*.names"))
-                   if len(names := read_names(path)) == classes]
-        if len(fitting) == 1:
-            return fitting[0]
+        lists = [names for path in (sorted(beside.glob("*.names")) if fitting else ())
+                 if len(names := read_names(path)) == classes]
+        if len(lists) == 1:
+            return lists[0]
     return ()
 
 
 def names_of(tree):
-    """The names of a WordTree's nodes: of the .names file beside its own, else those in it; () for None."""
+    """The names of a WordTree's nodes: those in STEM.names beside its file, else those in it; () for None.
+
+    Where each name in STEM.names is that of a node already, in whatever order, they are the classes of a data set, and say
+    nothing new. Raises DataError for other lists that are not one name for each node: one of the files may be cut.
+    """
     if tree is None:
         return ()
-    beside = names_beside(len(tree), tree.path)
-    return beside if len(beside) == len(tree) else tree.names
+    beside = Path(tree.path).with_suffix(".names")
+    names = read_names(beside) if beside.is_file() else tree.names
+    number = {plain(name): node for node, name in enumerate(tree.names)}
+    nodes = [number.get(plain(name)) for name in names]
+    if None not in nodes and nodes != list(range(len(tree))):
+        return tree.names
+    if len(names) != len(tree):
+        raise DataError(f"{tree.path} has {len(tree)} nodes, but {beside} has {len(names)} names; expected a name for each "
+                        "node, or names of nodes only. Is one of the files cut, or of another tree?")
+    for node, (name, other) in enumerate(zip(names, nodes)):
+        if other not in (None, node):
+            raise DataError(f"{beside}:{node + 1} gives the name {name!r} to the node {tree.names[node]!r} of {tree.path}, "
+                            "which has another node of that name; expected the names in the order of the nodes")
+    return names
 
 
 def nodes_called(tree, shown, classes):

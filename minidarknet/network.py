@@ -75,7 +75,7 @@ class Network:
             net.open_files()
         if file is not None:
             weights_file.load(net, file, layers)
-        net.names = names_beside(net.classes, file, cfg.path) or names_of(net.tree)
+        net.names = net.names_beside(file)
         return net
 
     @classmethod
@@ -117,6 +117,14 @@ class Network:
     def params(self):
         """[Param] of all layers that are not frozen by stopbackward, in order."""
         return [param for layer in self.layers if not layer.frozen or self.strict for param in layer.params]
+
+    def names_beside(self, weights=None):
+        """The classes' names (tuple of str) beside the file `weights` or the cfg, or of the tree; () if there are none.
+
+        Raises DataError where tree and names do not fit.
+        """
+        nodes = getattr(self.head.options, "tree", "")
+        return names_beside(self.classes, weights, self.cfg.path, fitting=not nodes) or names_of(self.tree)
 
     def open_files(self):
         """Read the files that the cfg names, such as label trees; the first pass would do it. Raises CfgError, DataError."""

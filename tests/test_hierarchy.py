@@ -61,6 +61,15 @@ def test_building_from_a_text(do):
     assert Path("x.names").read_text() == "animal\nperson\ncat\ndog\n"
 
 
+def test_a_text_has_its_names_in_it(do):
+    """Names that were written beside an earlier form of it are not those of this one."""
+    Path("x.txt").write_text("animal\n  cat\n  dog\n")
+    assert do("x.txt", "--out", "x.tree")[0] == 0
+    Path("x.txt").write_text("animal\n  cat\n  owl\n")
+    assert do("x.txt", "--out", "x.tree")[1].startswith("animal\n|-- cat\n`-- owl\n")
+    assert Path("x.names").read_text() == "animal\ncat\nowl\n"
+
+
 def test_building_from_wordnet(do, folder):  # noqa: F811
     Path("l.txt").write_text("hound\nn00000008\nbear\ncar\n")
     code, out, _ = do("--build", "l.txt", "--wordnet", folder, "--out", "my.tree")

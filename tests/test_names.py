@@ -2,11 +2,16 @@
 import numpy as np
 import pytest
 
+from minidarknet import weights
+from minidarknet.convert import loaded
 from minidarknet.errors import DataError
 from minidarknet.names import names_beside, names_of, nodes_named
+from minidarknet.network import Network
+from minidarknet.paths import resolve
 from minidarknet.wordtree import WordTree, read_tree
 
 TREE = WordTree(["n1", "n2", "n3", "n4", "n5"], [-1, -1, 0, 0, 1], "my.tree")
+CFG = "[net]\nwidth=8\nheight=8\nchannels=3\n[convolutional]\nfilters=5\nsize=1\n[avgpool]\n[softmax]\ntree=my.tree\n"
 SHOWN = ("animal", "thing", "Polar bear", "crane", "crane")
 
 
@@ -61,6 +66,50 @@ def test_a_network_without_a_tree_has_classes():
         nodes_named(None, ("cat", "dog"), ("dig", "b"), "x")      # as many as it has, but in no tree's order
     with pytest.raises(DataError, match=r"'Crane' \(1, 2\) are several classes"):
         nodes_named(None, ("cat", "crane", "crane"), ("Crane",), "x")
+
+
+@pytest.mark.parametrize("names", [("cat", "dog", "owl", "elephant", "gnu"), ("n3", "n1")])
+def test_a_tree_has_its_names_from_no_other_list(tmp_path, names):
+    """A data set's classes in the same folder are not the nodes, however many they are."""
+    TREE.write(tmp_path / "my.tree")
+    (tmp_path / "data.names").write_text("\n".join(names))
+    (tmp_path / "my.cfg").write_text(CFG)
+    assert names_of(read_tree(tmp_path / "my.tree")) == TREE.names
+    assert Network.from_cfg(tmp_path / "my.cfg").names == TREE.names
+    net = Network.from_cfg(tmp_path / "my.cfg")
+    weights.save(net, tmp_path / "my.weights")
+    assert loaded(tmp_path / "my.cfg", tmp_path / "my.weights").names == ()  # where the tree is not read
+    (tmp_path / "my.cfg").write_text(CFG.replace("tree=my.tree", ""))
+    assert Network.from_cfg(tmp_path / "my.cfg").names == (names if len(names) == 5 else ())
+
+
+def test_names_that_are_nodes_say_nothing_new(tmp_path):
+    """Such as cfg/voc.names beside cfg/voc.tree, the classes of the data set: here one for each node, even."""
+    tree = WordTree(["hot_dog", "cat", "owl"], [-1, -1, 0], tmp_path / "my.tree")
+    for names, shown in ((["cat"], tree.names), (["owl", "cat", "hot dog"], tree.names), (["Hot dog", "Cat", "owl"],) * 2):
+        (tmp_path / "my.names").write_text("\n".join(names))
+        assert names_of(tree) == tuple(shown)
+    voc = read_tree(resolve("cfg/voc.tree"))
+    assert names_of(voc) == voc.names
+
+
+@pytest.mark.parametrize("count", [3, 6])
+def test_a_tree_with_another_number_of_names_is_refused(tmp_path, count):
+    """A tree that was cut at the end of a line is a tree, too: the names tell."""
+    TREE.write(tmp_path / "my.tree")
+    (tmp_path / "my.names").write_text("\n".join((*SHOWN, "goose")[:count]))
+    with pytest.raises(DataError, match=f"my.tree has 5 nodes, but .*my.names has {count} names; expected a name for each"):
+        names_of(read_tree(tmp_path / "my.tree"))
+    (tmp_path / "other.cfg").write_text(CFG)
+    with pytest.raises(DataError, match="my.tree has 5 nodes"):
+        Network.from_cfg(tmp_path / "other.cfg")
+
+
+def test_names_that_contradict_the_tree_are_refused(tmp_path):
+    TREE.write(tmp_path / "my.tree")
+    (tmp_path / "my.names").write_text("\n".join(("animal", "n3", *SHOWN[2:])))
+    with pytest.raises(DataError, match="my.names:2 gives the name 'n3' to the node 'n2' of .*my.tree, which has another"):
+        names_of(read_tree(tmp_path / "my.tree"))
 
 
 def test_names_beside_a_tree_and_in_a_run_folder(tmp_path):
