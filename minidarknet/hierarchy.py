@@ -101,7 +101,7 @@ def built(args):
     nouns = wordnet.WordNet(args.wordnet)
     if nouns.find(args.root) is None:
         raise UsageError(f"--root {args.root}: WordNet has no such noun")
-    concepts, labels = wordnet.find_labels(nouns, find(args.build))
+    concepts, labels = wordnet.find_labels(nouns, find(args.build), args.root)
     tree = wordnet.build(nouns, concepts, args.root, args.chains)
     own = {concept: label for concept, label in zip(concepts, labels) if not wordnet.NUMBER.match(label)}
     names = tuple(own.get(name, nouns.words[name][0]) for name in tree.names)

@@ -7,7 +7,6 @@ Paper: YOLO9000 (arXiv 1612.08242), section 4, "Hierarchical classification". Fi
 and index.noun; Debian's package wordnet-base has them.
 """
 import re
-from collections import deque
 from pathlib import Path
 
 from minidarknet.errors import DataError
@@ -86,12 +85,14 @@ def _plain(word):
     return "_".join(word.lower().split())
 
 
-def find_labels(wordnet, path):
+def find_labels(wordnet, path, root=ROOT):
     """The concepts of the labels in a text file, one on each line: (list of concepts, list of the lines).
 
-    Raises DataError, which names the lines that WordNet does not know and those that mean the same.
+    root: label of what is above the tree, as for `build`. Raises DataError, which names the lines that WordNet does not
+    know, those that mean the same, and one that is the root or above it.
     """
-    concepts, labels, unknown, first = [], [], [], {}
+    concepts, labels, unknown, first, top = [], [], [], {}, wordnet.find(root)
+    too_high = {top} | _reached(top, wordnet.above)
     for number, line in numbered_lines(path, "a label on each line"):
         concept = wordnet.find(line)
         if concept is None:
@@ -99,13 +100,17 @@ def find_labels(wordnet, path):
         elif concept in first:
             raise DataError(f"{path}:{number} {line!r} means {concept} ({', '.join(wordnet.words[concept])}), as line "
                             f"{first[concept]} does; expected every label once (another sense: {line.split('#')[0]}#2)")
+        elif concept in too_high:
+            place = "the root itself" if concept == top else "above the root"
+            raise DataError(f"{path}:{number} {line!r} is {place}: the tree is what is below {root!r}; expected labels there: "
+                            "leave this one out, or take a higher --root")
         else:
             first[concept] = number
             concepts.append(concept)
             labels.append(line)
     if unknown:
         raise DataError(f"{path}:{', '.join(unknown[:8])}{', ...' if len(unknown) > 8 else ''}: WordNet has no such noun; "
-                        "expected English nouns, such as `potted plant`, or numbers such as n02084071")
+                        "expected English nouns, such as `dining table`, or numbers such as n02084071")
     if not concepts:
         raise DataError(f"{path}: has no labels; expected one on each line")
     return concepts, labels
@@ -122,7 +127,11 @@ def build(wordnet, concepts, root=ROOT, chains=False):
     child: its softmax of one would be always 1, so that Darknet's trees do without. Names are the concepts'.
     """
     top = wordnet.find(root)
-    below = _below(wordnet, top)
+    children = {}
+    for node, ups in wordnet.above.items():
+        for up in ups:
+            children.setdefault(up, []).append(node)
+    below = _reached(top, children)
     parent = {}  # of the nodes so far; None for those right under the root
 
     def ways_up(concept):
@@ -148,15 +157,11 @@ def build(wordnet, concepts, root=ROOT, chains=False):
     return _as_tree(parent, set() if chains else set(parent) - set(concepts))
 
 
-def _below(wordnet, top):
-    """The set of all concepts below `top`."""
-    children = {}
-    for concept, ups in wordnet.above.items():
-        for up in ups:
-            children.setdefault(up, []).append(concept)
-    found, left = set(), [top]
+def _reached(start, links):
+    """The set of all that can be reached from `start`. links: dict node -> those next to it."""
+    found, left = set(), [start]
     while left:
-        new = [child for child in children.get(left.pop(), ()) if child not in found]
+        new = [node for node in links.get(left.pop(), ()) if node not in found]
         found.update(new)
         left += new
     return found
@@ -175,26 +180,34 @@ def _only_way(concept, ways_up, top):
 
 
 def _shortest_way(concept, ways_up, top, tree):
-    """The shortest of the ways from a concept to a node of the tree, or to the root: [concept, ..., that node or None]."""
-    came, queue = {concept: None}, deque([concept])
-    end = node = None
-    while queue:
-        node = queue.popleft()
-        if node in tree:
-            end, node = node, came[node]
-            break
-        ups = ways_up(node)
-        if not ups or top in ups:
-            break
-        for up in ups:
-            if up not in came:
-                came[up] = node
-                queue.append(up)
-    way = [end]
-    while node is not None:
-        way.append(node)
-        node = came[node]
-    return way[::-1] if len(way) > 1 else [concept, tree.get(concept)]
+    """The way from a concept to a node of the tree, or to the root, with the fewest nodes that the tree does not have.
+
+    Returns [concept, ..., that node or None], [concept] for one that the tree has.
+    """
+    came, level = {concept: None}, [concept]
+    while level:
+        joins = next((node for node in level if node in tree), None)  # first: it is not new, unlike one under the root
+        if joins is not None:
+            return _way_to(joins, came)
+        ends = next((node for node in level if not ways_up(node) or top in ways_up(node)), None)
+        if ends is not None:
+            return [*_way_to(ends, came), None]
+        above = []
+        for node in level:
+            for up in ways_up(node):
+                if up not in came:
+                    came[up] = node
+                    above.append(up)
+        level = above
+    return [concept, None]  # WordNet goes in a circle
+
+
+def _way_to(node, came):
+    """[where the search began, ..., node]. came: node -> that before it, None for the first."""
+    way = [node]
+    while came[way[-1]] is not None:
+        way.append(came[way[-1]])
+    return way[::-1]
 
 
 def _as_tree(parent, removable):

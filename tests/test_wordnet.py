@@ -73,6 +73,27 @@ def test_alone_it_takes_the_short_way(folder):
     assert tree_of(folder, 7, chains=True) == {"animal": None, "domestic animal": "animal", "dog": "domestic animal"}
 
 
+def test_a_way_into_the_tree_is_shorter_than_one_that_ends_beside_it(folder):
+    """A hybrid is a gadget, which is new and stands under the root, and a pet, which the tree has: one node less."""
+    (folder / "index.noun").unlink()
+    (folder / "data.noun").write_text(data_noun({**NOUNS, 18: ("gadget", [2]), 19: ("hybrid", [18, 9])}))
+    assert tree_of(folder, 11, 19, chains=True) == {"animal": None, "domestic animal": "animal", "cow": "domestic animal",
+                                                    "hybrid": "domestic animal"}
+    assert tree_of(folder, 19, chains=True) == {"gadget": None, "hybrid": "gadget"}
+    assert tree_of(folder, 19, 18, 9, chains=True)["hybrid"] in ("gadget", "domestic animal")
+
+
+@pytest.mark.parametrize("text, root, words", [
+    ("dog\nanimal\n", "animal", "labels.txt:2 'animal' is the root itself: the tree is what is below 'animal'; expected"),
+    ("physical entity\ndog\n", "physical entity", "labels.txt:1 'physical entity' is the root itself"),
+    ("dog\ncat\nentity\n", "animal", "labels.txt:3 'entity' is above the root: the tree is what is below 'animal'"),
+    ("dog\n", "dog", "labels.txt:1 'dog' is the root itself.* leave this one out, or take a higher --root")])
+def test_the_root_is_no_label(folder, text, root, words):
+    (folder / "labels.txt").write_text(text)
+    with pytest.raises(DataError, match=words):
+        find_labels(WordNet(folder), folder / "labels.txt", root)
+
+
 def test_chains_are_left_out_but_labels_stay(folder):
     assert tree_of(folder, 7, 8, 10, 13) == {"carnivore": None, "car": None, "dog": "carnivore", "cat": "carnivore",
                                               "bear": "carnivore"}
