@@ -1,5 +1,11 @@
 """What all our charts share: a figure that needs no screen, plain axes, files in one piece."""
+import re
+import sys
+import warnings
+
 from minidarknet.files import replacing
+
+NO_GLYPH = re.compile(r"Glyph (\d+) .*missing")  # how matplotlib's warning begins
 
 
 def blank(width, height):
@@ -22,6 +28,13 @@ def plain(axes, x=None, y=None, title=None):
 
 
 def save(figure, path):
-    """Write a figure as PNG in one piece."""
-    with replacing(path) as file:
+    """Write a figure as PNG in one piece; characters that the font does not have are told on stderr."""
+    with replacing(path) as file, warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         figure.savefig(file, format="png")
+    missing = [NO_GLYPH.match(str(warning.message)) for warning in told]
+    if any(missing):
+        letters = "".join(sorted({chr(int(match[1])) for match in missing if match}))
+        print(f"warning: {path} shows boxes for characters that the font does not have: {letters[:20]}", file=sys.stderr)
+    for warning in (warning for warning, match in zip(told, missing) if not match):
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

@@ -6,7 +6,7 @@ import numpy as np
 
 from minidarknet import cli, wordnet
 from minidarknet.errors import DataError, UsageError
-from minidarknet.names import names_of, read_names
+from minidarknet.names import names_of, plain, read_names
 from minidarknet.paths import find, resolve
 from minidarknet.textfiles import numbered_lines, write_lines
 from minidarknet.wordtree import read_map, write_map
@@ -42,7 +42,8 @@ def arguments():
     p.add_argument("--depth", type=cli.positive, metavar="N", help="show so many levels (default: all; of more "
                                                                    f"than {LARGE} nodes {DEPTH})")
     p.add_argument("--width", type=cli.positive, metavar="N", help=f"show so many children of a node (default: {WIDTH})")
-    p.add_argument("--path", metavar="NODE", help="print a node's way to the root instead of the tree")
+    p.add_argument("--path", metavar="NODE", help="print the way to the root of each node of this name instead "
+                                                "of the tree")
     p.add_argument("--probabilities", metavar="FILE", help="P(node | parent) of each node, a number on each line: show "
                                                            "absolute ones, and where a prediction ends")
     p.add_argument("--hier", type=cli.fraction, default=.5, help="least probability on the way down (default: .5)")
@@ -119,16 +120,18 @@ def save(tree, names, path):
 
 
 def steps(tree, names, node):
-    """The way from a node (its number, the tree's or the shown name) to the root, as lines. Raises UsageError."""
-    number = tree.number.get(node)
-    if number is None and node in names:
-        number = names.index(node)
-    if number is None and node.isdigit() and int(node) < len(tree):
-        number = int(node)
-    if number is None:
+    """The ways to the root, as lines, from the nodes of this name (the tree's or the shown one) or number.
+
+    Shown names can belong to several nodes: a head of a body, of a school ... Raises UsageError.
+    """
+    wanted = plain(node)
+    found = [at for at, both in enumerate(zip(tree.names, names)) if wanted in map(plain, both)]
+    if not found and node.isdecimal() and int(node) < len(tree):
+        found = [int(node)]
+    if not found:
         raise UsageError(f"--path {node}: the tree has no such node; expected a name, or a number up to {len(tree) - 1}")
     return [f"{'  ' * i}{at:>5} {tree.names[at]}{'' if names[at] == tree.names[at] else '  ' + names[at]}"
-            for i, at in enumerate(tree.path_to_root(number))]
+            for number in found for i, at in enumerate(tree.path_to_root(number))]
 
 
 def seen(cfg, weights, path):
@@ -170,7 +173,8 @@ def show(tree, names, args, probability=None, looked_at=None):
         wordtree_plot(tree, args.picture, probability, names, marked, args.depth)
     if args.html:
         from minidarknet.viz_wordtree_html import wordtree_html
-        wordtree_html(tree, probability, args.html, names, looked_at, threshold=args.hier)
+        wordtree_html(tree, probability, args.html, names, looked_at, threshold=args.hier,
+                      double_count=args.darknet_walk)
 
 
 def read_probabilities(path, tree):

@@ -56,6 +56,8 @@ def find(name, cfg=None):
             return folder / given
     if given.name in bundled() and given.parent.parts in ((), ("cfg",)):
         return BUNDLED / given.name
+    if any((folder / given).is_dir() for folder in (*beside, Path())):
+        raise CfgError(f"{name} is a folder; expected a file in it")
     looked = " and ".join(dict.fromkeys(str(folder) for folder in (*beside, Path.cwd(), DARKNET)))
     raise CfgError(f"{name}: there is no such file in {looked}")
 

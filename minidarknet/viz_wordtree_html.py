@@ -40,7 +40,7 @@ step="0.001" value="{threshold}"> <output id="value"></output></label><div id="w
 <table><tr><th>threshold</th><th>label</th></tr>{table}</table></div>
 {svg}
 <script>
-const stops = {stops};
+const stops = {stops}, has = "{has}";
 {script}
 </script></body></html>
 """
@@ -56,25 +56,27 @@ function show() {
   document.getElementById("value").textContent = threshold.toFixed(3);
   document.getElementById("label").textContent = now.name + "  " + now.probability.toFixed(3);
   const next = stops[at + 1];
-  document.getElementById("why").textContent = !(now.probability > threshold) ? "not even the best root is above it" :
-    next ? next.name + " has " + next.probability.toFixed(3) + ", not above it" : "as exact as it can be";
+  document.getElementById("why").textContent = !(now.value > threshold) ? "not even the best root is above it" :
+    next ? next.name + has + next.value.toFixed(3) + ", not above it" : "as exact as it can be";
   document.querySelectorAll("[data-step]").forEach(one => one.classList.toggle("on", Number(one.dataset.step) <= at));
   document.querySelectorAll("[data-row]").forEach(one => one.classList.toggle("now", Number(one.dataset.row) === at));
 }
 if (typeof document !== "undefined") { document.getElementById("threshold").addEventListener("input", show); show(); }"""
 
 
-def stops(tree, absolute, names=None):
+def stops(tree, absolute, names=None, double_count=False):
     """The labels that WordTree.predict gives to one picture, from the vaguest to the most exact: list of dicts.
 
-    absolute: (n,) from tree.absolute. Each has node (int), name, probability, and below: at thresholds less than it the
-    next one holds; that is the next one's probability, 0 for the last. names: to be shown instead of the tree's.
+    absolute: (n,) from tree.absolute. Each has node (int), name, probability, value, which the threshold is compared with
+    (the probability, with double_count the product of all on the way, as in Darknet), and below: at thresholds less than
+    it the next one holds; that is the next one's value, 0 for the last. names: to be shown instead of the tree's.
     """
     absolute = np.asarray(absolute, np.float64)
-    way = tree.path_to_root(int(tree.predict(absolute, 0)))[::-1]
-    values = np.minimum.accumulate(absolute[way]).tolist()  # a product never grows on the way down, but for its rounding
-    return [{"node": node, "name": (names or tree.names)[node], "probability": float(absolute[node]), "below": below}
-            for node, below in zip(way, [*values[1:], 0.0])]
+    way = tree.path_to_root(int(tree.predict(absolute, 0, double_count)))[::-1]
+    value = absolute[way].cumprod() if double_count else absolute[way]
+    least = np.minimum.accumulate(value).tolist()  # a product never grows on the way down, but for its rounding
+    return [{"node": node, "name": (names or tree.names)[node], "probability": float(absolute[node]), "value": float(own),
+             "below": below} for node, own, below in zip(way, value, [*least[1:], 0.0])]
 
 
 def shown_part(tree, absolute, most=SIBLINGS):
@@ -89,20 +91,22 @@ def shown_part(tree, absolute, most=SIBLINGS):
     return np.sort(np.array(keep, np.int64))
 
 
-def wordtree_html(tree, absolute, path=None, names=None, picture=None, title="Where the way down ends", threshold=.5):
+def wordtree_html(tree, absolute, path=None, names=None, picture=None, title="Where the way down ends", threshold=.5,
+                  double_count=False):
     """The page as text (str), written to the file `path` as well where one is given.
 
     tree: WordTree. absolute: (n,), of one picture. names: to be shown instead of the tree's. picture: (h, w, 3) uint8 of
-    what was looked at, or None. threshold: where the slider begins.
+    what was looked at, or None. threshold: where the slider begins. double_count: whether the walk is Darknet's.
     """
     absolute, names = np.asarray(absolute, np.float64), tuple(names or tree.names)
-    way = stops(tree, absolute, names)
+    way = stops(tree, absolute, names, double_count)
     steps = {one["node"]: step for step, one in enumerate(way)}
     keep = np.arange(len(tree)) if len(tree) <= ALL else shown_part(tree, absolute)
     part = WordTree([tree.names[node] for node in keep],
                     [ROOT if tree.parent[node] == ROOT else np.searchsorted(keep, tree.parent[node]) for node in keep])
     # A </script> in a name would end the script: < is written in another way.
     page = PAGE.format(title=html.escape(title), lit=PALETTE[5], dim=PALETTE[4], threshold=threshold, script=SCRIPT,
+                       has=", all on the way multiplied, has " * double_count or " has ",
                        stops=json.dumps(way).replace("<", "\\u003c"), table=_table(way), picture=_picture(picture),
                        svg=_svg(part, absolute[keep], [names[node] for node in keep],
                                 [steps.get(node) for node in keep.tolist()]))

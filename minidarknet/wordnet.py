@@ -102,8 +102,8 @@ def find_labels(wordnet, path, root=ROOT):
                             f"{first[concept]} does; expected every label once (another sense: {line.split('#')[0]}#2)")
         elif concept in too_high:
             place = "the root itself" if concept == top else "above the root"
-            raise DataError(f"{path}:{number} {line!r} is {place}: the tree is what is below {root!r}; expected labels there: "
-                            "leave this one out, or take a higher --root")
+            raise DataError(f"{path}:{number} {line!r} is {place}: the tree is what is below {root!r}; expected labels "
+                            "there: leave this one out, or take a higher --root")
         else:
             first[concept] = number
             concepts.append(concept)

@@ -1,4 +1,5 @@
 """The hierarchy command from outside."""
+import warnings
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,31 @@ def test_building_from_a_text(do):
     assert Path("x.names").read_text() == "animal\nperson\ncat\ndog\n"
 
 
+def test_a_name_of_several_nodes_has_several_paths(do):
+    Path("my.tree").write_text("n1 -1\nn2 -1\nn3 0\nn4 1\n")
+    Path("my.names").write_text("body\nschool\nhead\nHead\n")
+    assert do("my.tree", "--path", "head")[1].splitlines()[:4] == [
+        "    2 n3  head", "      0 n1  body", "    3 n4  Head", "      1 n2  school"]
+    assert do("my.tree", "--path", "2")[1].splitlines()[:2] == ["    2 n3  head", "      0 n1  body"]
+
+
+def test_the_page_walks_as_the_screen(do):
+    values = [.75, .125, .0625, .0625, .1, .5, *[.1] * 4, *[1 / 7] * 7, *[1 / 6] * 6]
+    Path("p.txt").write_text("\n".join(map(str, values)))
+    for more, compared in (([], "0.375"), (["--darknet-walk"], "0.28125")):
+        assert do("voc.tree", "--probabilities", "p.txt", "--html", "p.html", *more)[0] == 0
+        assert f'"name": "cat", "probability": 0.375, "value": {compared},' in Path("p.html").read_text()
+
+
+def test_characters_that_the_font_does_not_have_are_told_in_one_line(do):
+    Path("x.txt").write_text("\u52d5\u7269\n  \u732b\n", encoding="utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        code, _, err = do("x.txt", "--picture", "x.png")
+    assert code == 0 and Image.open("x.png").size[0] > 100
+    assert err in ("", "warning: x.png shows boxes for characters that the font does not have: \u52d5\u7269\u732b\n")
+
+
 def test_a_text_has_its_names_in_it(do):
     """Names that were written beside an earlier form of it are not those of this one."""
     Path("x.txt").write_text("animal\n  cat\n  dog\n")
@@ -82,7 +108,7 @@ def test_building_from_wordnet(do, folder):  # noqa: F811
 
 @pytest.mark.parametrize("words, code, told", [
     ([], 2, "expected FILE, or --build"), (["voc.tree", "--build", "x"], 2, "one of them"),
-    (["none.tree"], 2, "no such file"),
+    (["none.tree"], 2, "no such file"), (["."], 2, ". is a folder; expected a file in it"),
     (["bad.tree"], 3, "bad.tree:1 'a' has the parent 0"), (["voc.tree", "--out", "x.names"], 2, "ends in .tree"),
     (["voc.tree", "--path", "unicorn"], 2, "no such node"), (["voc.tree", "--path", "23"], 2, "no such node"),
     (["voc.tree", "--names", "voc.names"], 2, "20 names, but the tree has 23"),

@@ -45,12 +45,22 @@ def looked_up(way, threshold):
     return way[at]["node"]
 
 
-def test_the_label_is_that_of_the_walk_at_every_threshold():
+@pytest.mark.parametrize("double_count", [False, True])
+def test_the_label_is_that_of_the_walk_at_every_threshold(double_count):
     for tree, absolute in cases():
-        way = stops(tree, absolute)
+        way = stops(tree, absolute, double_count=double_count)
         exactly = [one["below"] for one in way] + absolute.astype(float).tolist()
         for threshold in (*THRESHOLDS, *exactly):
-            assert looked_up(way, threshold) == tree.predict(absolute.astype(np.float64), threshold)
+            assert looked_up(way, threshold) == tree.predict(absolute.astype(np.float64), threshold, double_count)
+
+
+def test_the_page_of_darknets_walk_says_what_it_compares():
+    absolute = TREE.absolute(np.array([.9, .1, .8, .2, .5, .5, .95, .05]))
+    page = wordtree_html(TREE, absolute, double_count=True)
+    way = json.loads(re.search(r"const stops = (.*), has = (.*);", page)[1])
+    assert way == stops(TREE, absolute, double_count=True) and way != stops(TREE, absolute)
+    np.testing.assert_allclose([one["value"] for one in way], [.9, .9 * .72, .9 * .72 * .684])
+    assert 'has = ", all on the way multiplied, has ";' in page and 'has = " has ";' in wordtree_html(TREE, absolute)
 
 
 def test_the_script_looks_up_the_same(tmp_path):
@@ -77,7 +87,7 @@ def test_the_page_holds_everything_and_nothing_from_elsewhere(tmp_path):
     assert (tmp_path / "new" / "page.html").read_text(encoding="utf-8") == page
     assert page.count("<script>") == page.count("</script>") == 1 and "src=\"data:image/png;base64," in page
     assert not re.search(r"https?:|@import|url\(", page)
-    assert json.loads(re.search(r"const stops = (.*);", page)[1]) == stops(TREE, absolute, names)
+    assert json.loads(re.search(r"const stops = (.*), has = (.*);", page)[1]) == stops(TREE, absolute, names)
     assert page.count("<text ") == len(TREE) and page.count("<path ") == len(TREE) - 2
     assert "&lt;dog&gt; " in page and "<dog>" not in page and "husky &amp; co" in page
     for one in stops(TREE, absolute, names)[:-1]:
