@@ -37,7 +37,7 @@ def arguments():
     p.add_argument("--chains", action="store_true", help="keep nodes that were not asked for and have a single child")
     p.add_argument("--out", type=cli.output, metavar="FILE.tree", help="write the tree there, the names beside it (.names) "
                                                                        "and, with --build, each label's node (.map)")
-    p.add_argument("--names", metavar="FILE", help="names of the nodes (default: a .names file beside the tree)")
+    p.add_argument("--names", metavar="FILE", help="names of the nodes (default: FILE.names beside FILE.tree)")
     p.add_argument("--map", metavar="FILE", help="check this .map file and list what its entries mean")
     p.add_argument("--depth", type=cli.positive, metavar="N", help="show so many levels (default: all; of more "
                                                                    f"than {LARGE} nodes {DEPTH})")

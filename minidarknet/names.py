@@ -6,13 +6,14 @@ import numpy as np
 
 from minidarknet.errors import DataError
 from minidarknet.grammar import nearest
+from minidarknet.textfiles import read_text
 
 TOLD = 5  # classes that a message names
 
 
 def read_names(path):
-    """The class names in the text file `path` -> tuple of str; empty lines at the end do not count."""
-    lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    """The class names in the text file `path` -> tuple of str; empty lines at the end do not count. Raises DataError."""
+    lines = read_text(path, "a name on each line").split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
     return tuple(line.strip() for line in lines)

@@ -5,7 +5,7 @@ import pytest
 from minidarknet import weights
 from minidarknet.convert import loaded
 from minidarknet.errors import DataError
-from minidarknet.names import names_beside, names_of, nodes_named
+from minidarknet.names import names_beside, names_of, nodes_named, read_names
 from minidarknet.network import Network
 from minidarknet.paths import resolve
 from minidarknet.wordtree import WordTree, read_tree
@@ -13,6 +13,16 @@ from minidarknet.wordtree import WordTree, read_tree
 TREE = WordTree(["n1", "n2", "n3", "n4", "n5"], [-1, -1, 0, 0, 1], "my.tree")
 CFG = "[net]\nwidth=8\nheight=8\nchannels=3\n[convolutional]\nfilters=5\nsize=1\n[avgpool]\n[softmax]\ntree=my.tree\n"
 SHOWN = ("animal", "thing", "Polar bear", "crane", "crane")
+
+
+def test_lists_of_names(tmp_path):
+    """Every line is a class, the empty ones between others, too; names that differ stay so, or the line is told."""
+    file = tmp_path / "x.names"
+    file.write_bytes("caf\xe9\r\n\r\n cafe\x85s \r\n\r\n".encode())
+    assert read_names(file) == ("caf\xe9", "", "cafe\x85s")
+    file.write_bytes("cat\ncaf\xe9\ncaf\xe8\n".encode("latin-1"))
+    with pytest.raises(DataError, match="x.names:2 is not in UTF-8: it has the byte 0xe9; expected a name on each line"):
+        read_names(file)
 
 
 def test_names_decide_whatever_their_capitals_and_spaces():
