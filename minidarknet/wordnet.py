@@ -127,11 +127,7 @@ def build(wordnet, concepts, root=ROOT, chains=False):
     child: its softmax of one would be always 1, so that Darknet's trees do without. Names are the concepts'.
     """
     top = wordnet.find(root)
-    children = {}
-    for node, ups in wordnet.above.items():
-        for up in ups:
-            children.setdefault(up, []).append(node)
-    below = _reached(top, children)
+    below = _below(wordnet, top)
     parent = {}  # of the nodes so far; None for those right under the root
 
     def ways_up(concept):
@@ -155,6 +151,15 @@ def build(wordnet, concepts, root=ROOT, chains=False):
             add(way) if len(way) <= fewest else later.append(concept)
         left = later
     return _as_tree(parent, set() if chains else set(parent) - set(concepts))
+
+
+def _below(wordnet, top):
+    """The set of all concepts below `top`."""
+    children = {}
+    for concept, ups in wordnet.above.items():
+        for up in ups:
+            children.setdefault(up, []).append(concept)
+    return _reached(top, children)
 
 
 def _reached(start, links):
