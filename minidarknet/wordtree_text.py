@@ -61,38 +61,53 @@ def read_json(path):
 def read_indented(path):
     """Indented lines, a name on each: nested lists of dicts, and [(name, number of its line)].
 
-    A line belongs under the nearest line above it that begins further left; what comes first is the name, so that "- cat"
-    stands under "animal:" in the column of its "-", as in YAML. Of YAML, which .yaml and .yml have to be, there are these
-    marks, quotes around names, the colon behind one with something below, also `: null`, `: {}`, and `# comment`.
-    Raises DataError, which names the line.
+    A line belongs under the nearest line above it that begins further left; in one column "animal:" counts as further left
+    than "- cat", as in YAML. Of YAML, which .yaml and .yml have to be, there are these marks, quotes around names, the
+    colon behind one with something below, also `: null`, `: {}`, and `# comment`. Raises DataError, which names the line.
     """
     yaml = Path(path).suffix.lower() in (".yaml", ".yml")
-    top, places = [], []
-    open_levels = [(ROOT, top, None)]  # (column, list of what stands below, the line it began with)
+    top, named = [], []
+    open_levels = [(ROOT, top, None)]  # (place: twice the column, and 1 for a mark; list of what is below; the line's match)
     for number, line in enumerate(read_text(path, "a name on each line").split("\n"), 1):
         line = line.expandtabs(TAB).rstrip()
-        if PASSED_OVER.fullmatch(line) or line == "---" and not places:
+        if PASSED_OVER.fullmatch(line) or line == "---" and not named:
             continue
         column = LEAD.match(line).end()
-        match = _parsed(" ".join(line[column:].split()), f"{path}:{number}")
+        where = f"{path}:{number}"
+        match = _parsed(" ".join(line[column:].split()), where)
         name = _unquoted(match["name"])
-        while open_levels[-1][0] >= column:
-            left = open_levels.pop()
-        above, beside, parent = open_levels[-1]
-        if beside and not above < column == left[0]:
-            raise DataError(f"{path}:{number} {name!r} is indented by {column}, its siblings by {left[0]}; expected the "
-                            "same for all children of a node")
-        if yaml and not (match["colon"] or "-" in line[:column]):
-            raise DataError(f"{path}:{number} {name!r} has neither - before nor : behind it, so that YAML takes it for "
-                            "more of the name above; expected one of them, or each name on a single line")
-        if yaml and parent and (not parent["colon"] or parent["nothing"]):
-            raise DataError(f"{path}:{number} {name!r} stands under {parent['name']!r}; expected {parent['name']}: there, "
-                            "with nothing behind the colon")
+        marks = [at for at, letter in enumerate(line[:column]) if letter == "-"]
+        for place in (*(2 * at + 1 for at in marks), 2 * column):
+            left = place
+            while open_levels[-1][0] >= place:
+                left = open_levels.pop()[0]
+            if left != place:
+                raise DataError(f"{where} {name!r} is indented by {_columns(place)}, its siblings by {_columns(left)}; "
+                                "expected the same for all children of a node")
+            open_levels.append((place, *open_levels[-1][1:]))
+        _, beside, parent = open_levels.pop()
+        if yaml:
+            _check_yaml(match["colon"] or marks, name, parent, where)
         below = []
         beside.append({name: below})
-        places.append((name, number))
-        open_levels.append((column, below, match))
-    return top, places
+        named.append((name, number))
+        open_levels.append((2 * column, below, match))
+    return top, named
+
+
+def _check_yaml(is_marked, name, parent, where):
+    """Raise DataError, which begins with `where`, for a name that YAML would not take for one below `parent`, a match."""
+    if not is_marked:
+        raise DataError(f"{where} {name!r} has neither - before nor : behind it, so that YAML takes it for more of the name "
+                        "above; expected one of them, or each name on a single line")
+    if parent and (not parent["colon"] or parent["nothing"]):
+        raise DataError(f"{where} {name!r} stands under {parent['name']!r}; expected {parent['name']}: there, with nothing "
+                        "behind the colon")
+
+
+def _columns(place):
+    """A place in `read_indented` as text: the number of columns before it."""
+    return f"{place // 2}{' and a -' * (place % 2)}"
 
 
 def _parsed(text, where):

@@ -20,6 +20,7 @@ person"""
     ("x.yaml", "animal:\n  - cat:\n      - tom\n  - dog\nperson:\n"),
     ("x.yaml", "animal:\n- cat:\n  - tom\n- dog\nperson: null\n"),  # as PyYAML writes it
     ("x.yaml", "---\n- animal:\n  - cat:\n    - tom\n  - dog: {}\n  person: []\n"),
+    ("x.yaml", "-   animal:\n    -   cat:\n        -   tom\n    - dog\n- person\n"),  # marks in one column are siblings
     ("x.yml", "animal:\n  cat:  # a pet\n    'tom': ~\n  \"d\\x6fg\":\nperson :\n"),
     ("x.txt", "- animal\n  - cat\n    - tom\n  - dog\n- person\n"),
     ("x.txt", "animal\n- cat  # a pet\n  - tom\n- 'dog'\nperson\n"),
@@ -37,6 +38,7 @@ def test_the_same_tree_in_many_hands(tmp_path, name, text):
 
 @pytest.mark.parametrize("name, text, words", [
     ("x.txt", "animal\n    cat\n  dog\n", "x.txt:3 'dog' is indented by 2, its siblings by 4"),
+    ("x.txt", "- cat\ndog\n", "x.txt:2 'dog' is indented by 0, its siblings by 0 and a -"),
     ("x.txt", "animal\n  - \n", "x.txt:2 has no name"), ("x.txt", "", "no nodes"),
     ("x.txt", "a\n  b\nc\n  b\n", "x.txt:4 'b' was defined at line 2 already"),
     ("x.txt", "hot dog\n\nhot_dog\n", "x.txt:3 'hot_dog' was defined at line 1 already as 'hot dog', which is the same"),
