@@ -95,10 +95,7 @@ def load_network(args, resize=None):
     net = Network.from_cfg(args.cfg, weights=args.weights, overrides=cli.overrides(args), **cli.modes(args))
     require_colour(net)
     if args.names:
-        try:
-            net.names = read_names(resolve(args.names))
-        except OSError as error:
-            raise UsageError(f"--names {args.names}: {error.strerror}") from None
+        net.names = read_names(resolve(args.names))
     if (net.names or args.names) and len(net.names) != net.classes:
         if args.names:
             raise UsageError(f"--names {args.names} has {len(net.names)} names, but the network has {net.classes} "
