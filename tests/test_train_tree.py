@@ -67,6 +67,10 @@ def test_a_run_over_a_tree_outlives_the_folder_it_began_in(place, crops):
     word, leaf = tree.number[line[1]], tree.number[line[3]]
     assert tree.is_leaf[leaf] and (float(line[2]) > .5 or tree.parent[word] == -1), "the word is sure, or a root"
     assert float(line[4]) <= float(line[2]) or float(line[2]) <= .5
+    for name, kind in (("square", "polygon"), ("ring", "ring")):
+        shutil.copytree(crops / "val" / name, place.parent / "words/val" / kind)
+    done = run("evaluate", moved / "model.cfg", moved / "weights/last.weights", "--data", place.parent / "words")
+    assert done.returncode == 0 and "warning: polygon: words above others. Guesses are leaves" in done.stderr, done.stderr
 
 
 def test_a_tree_is_learnt_by_its_leaves(place, crops):
