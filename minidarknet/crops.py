@@ -23,7 +23,7 @@ def arguments():
     p.add_argument("--margin", type=times, default=crops.MARGIN,
                    help=f"added on every side, in sizes of the object, 0 to {MOST} (default: {crops.MARGIN})")
     p.add_argument("--single", action="store_true", help="keep other objects out of a crop where that is possible: with "
-                                                         "--margin 2 pictures for train --joint")
+                                                         "--margin 1 or 2 pictures for train --joint")
     return p
 
 

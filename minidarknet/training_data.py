@@ -26,7 +26,7 @@ def add_joint(p):
     p.add_argument("--joint-smallest", type=share, metavar="SHARE",
                    help="show pictures without boxes smaller, down to this share of the network's size, so that tight crops "
                         "are no larger than what is to be found (default: 1, never; crops with surroundings, as "
-                        "`minidarknet crops --margin 2 --single` cuts them, teach more)")
+                        "`minidarknet crops --single` cuts them with --margin 1 or 2, teach more)")
 
 
 def share(text):

@@ -120,7 +120,7 @@ def test_an_interrupted_ladder_saves_its_trainings_and_goes_on(tmp_path, drawn, 
                 break
             time.sleep(.1)
         ladder_of_one.send_signal(number)
-        told = ladder_of_one.communicate(timeout=60)[1]
+        told = ladder_of_one.communicate(timeout=240)[1]
     assert ladder_of_one.returncode == 130 and "interrupted" in told and "Traceback" not in told
     assert "interrupted and saved after update" in metrics.parent.with_suffix(".log").read_text()
 
