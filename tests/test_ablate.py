@@ -114,13 +114,15 @@ def test_an_interrupted_ladder_saves_its_trainings_and_goes_on(tmp_path, drawn, 
     words = [sys.executable, "-m", "minidarknet", "ablate", "--data", str(drawn), "--rungs", "yolo", "--seeds", "1",
              "--images", "16", "--pretraining", "2000", "--out", str(tmp_path / "out")]
     metrics = tmp_path / "out/seed-0/classifier-yolo/metrics.csv"
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)   # tests that run in the background ignore it
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as ladder_of_one:
+        signal.signal(signal.SIGINT, before)
         for _ in range(600):
             if metrics.exists() and metrics.read_text().count("\n") > 3:
                 break
             time.sleep(.1)
         ladder_of_one.send_signal(number)
-        told = ladder_of_one.communicate(timeout=240)[1]
+        told = ladder_of_one.communicate(timeout=60)[1]
     assert ladder_of_one.returncode == 130 and "interrupted" in told and "Traceback" not in told
     assert "interrupted and saved after update" in metrics.parent.with_suffix(".log").read_text()
 
