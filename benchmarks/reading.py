@@ -3,8 +3,8 @@
     thread 0:  | line | line | line | ...        one number of every cache line, straight on
     thread 1:                             | line | line | ...
 
-A picture predicted alone cannot cost less than that and what the layers before the large weights take, however fast the
-products are; pictures predicted together share it.
+That is the least that all weights cost a picture predicted alone, and what pictures predicted together share. What a
+picture alone costs more than that is not the memory's fault.
 """
 import numpy as np
 

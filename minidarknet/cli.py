@@ -154,14 +154,14 @@ def natural(text):
     return int(text)
 
 
-def fraction(text):
-    """argparse type: a number from 0 to 1."""
+def fraction(text, most=1):
+    """argparse type: a number from 0 to `most`."""
     try:
         number = float(text)
     except ValueError:
         number = -1
-    if not 0 <= number <= 1:  # also for NaN
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    if not 0 <= number <= most:  # also for NaN
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {most}")
     return number
 
 

@@ -1,6 +1,6 @@
 """`minidarknet crops --data DATA --out FOLDER`: cut the objects of a detector's data set out, for a classifier."""
-import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from minidarknet import cli
@@ -20,22 +20,11 @@ def arguments():
     p.add_argument("--split", action="append", metavar="SPLIT", help="may be given again (default: train and val)")
     p.add_argument("--classes", help="only these classes, e.g. cat,dog")
     p.add_argument("--limit", type=cli.positive, metavar="N", help="use only the first N pictures of each split")
-    p.add_argument("--margin", type=times, default=crops.MARGIN,
+    p.add_argument("--margin", type=partial(cli.fraction, most=MOST), default=crops.MARGIN,
                    help=f"added on every side, in sizes of the object, 0 to {MOST} (default: {crops.MARGIN})")
     p.add_argument("--single", action="store_true", help="keep other objects out of a crop where that is possible: with "
                                                          "--margin 1 or 2 pictures for train --joint")
     return p
-
-
-def times(text):
-    """argparse type: a number from 0 to MOST."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1
-    if not 0 <= number <= MOST:  # also for NaN
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {MOST}")
-    return number
 
 
 def main(argv=None):

@@ -150,8 +150,8 @@ def _classes(net, data, args, problems):
     given = [option for option in BOXES_ONLY if getattr(args, option)]
     if given:
         raise UsageError(f"--{given[0].replace('_', '-')} is for detectors; {args.cfg} is a classifier")
-    above = () if net.tree is None else [k for k in range(len(data.names)) if data.counts[k] and not net.tree.is_leaf[k]]
-    if above:
+    above = () if net.tree is None else np.flatnonzero((data.counts > 0) & ~net.tree.is_leaf)
+    if len(above):
         cli.warn([f"{', '.join(data.names[k] for k in above)}: words above others. Guesses are leaves, so top-1 and top-k "
                   "count these pictures as wrong; levels and walk judge them"])
     result = accuracy(net, data, args.top or TOP, problems=problems, hier=args.hier)

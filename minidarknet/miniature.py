@@ -12,7 +12,7 @@ Paper: YOLO9000 (arXiv 1612.08242), section 4: 16.0 mAP on the 156 classes of Im
 """
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,6 +112,7 @@ class Miniature:
         can be drawn longer), else from the training pictures themselves.
         """
         self.out.mkdir(parents=True, exist_ok=True)
+        self._require_same_plan()
         known = np.where(self.unseen, self.tree.parent[self.map], self.map)
         if (known < 0).any():
             raise UsageError(f"{', '.join(self.plan.unseen)}: a root has no parent to be called by; choose others")
@@ -121,6 +122,15 @@ class Miniature:
             source = write_sample(self.out / "more", CROPPED, 0, seed=1) if self.data == "sample" else self.data
             crops.write_split(annotations.load(source, "train", None, None, False), self.crops, "train", self.plan.margin,
                               single=True)
+
+    def _require_same_plan(self):
+        """Note what is trained in plan.json. Raises UsageError where the folder holds trainings of another plan."""
+        file, plan = self.out / "plan.json", json.dumps({"data": str(self.data), **asdict(self.plan)}, indent=1) + "\n"
+        if not file.exists():
+            runs.write_text(file, plan)
+        elif file.read_text(encoding="utf-8") != plan:
+            raise UsageError(f"{self.out} holds the trainings of another plan, see plan.json there: give the same options, "
+                             "to go on, or another --out")
 
     def trainings(self, seeds):
         """The Trainings of all arms for so many seeds (int)."""
@@ -241,8 +251,8 @@ def main(data, plan, seeds, out, at_once=None):
     experiment.prepare()
     jobs, trainings = Jobs(experiment.out, at_once or cores.cores()), experiment.trainings(seeds)
     jobs.carry_out(trainings, experiment.words)
-    for folder, why in jobs.failed.items():
-        raise MinidarknetError(f"{experiment.out / folder}: {why}")
+    if jobs.failed:
+        raise MinidarknetError("; ".join(f"{experiment.out / folder}: {why}" for folder, why in jobs.failed.items()))
     rows = [row for training in trainings for row in experiment.score(training)]
     write(rows, experiment.out)
     print(table(rows))

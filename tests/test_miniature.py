@@ -105,3 +105,10 @@ def test_a_training_that_fails_is_told(tmp_path, drawn):
     with pytest.raises(MinidarknetError, match="mini/(boxes|joint|all-boxes)-0: exit code 2, see .*-0.log"):
         miniature.main(drawn, plan, 1, tmp_path / "mini")
     assert "expects 6 numbers in anchors" in (tmp_path / "mini/boxes-0.log").read_text()
+
+
+def test_trainings_of_another_plan_are_not_taken_for_this_one(experiment, tmp_path, drawn):
+    experiment.prepare()
+    experiment.prepare()
+    with pytest.raises(UsageError, match="mini holds the trainings of another plan"):
+        miniature.Miniature(drawn, replace(miniature.SAMPLE, updates=7), tmp_path / "mini").prepare()

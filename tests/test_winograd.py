@@ -21,7 +21,7 @@ TOLERANCE = 1e-5  # relative to the largest result; direct convolution: 2e-6
 SHAPES = [(1, 4, 4, 16, 16), (1, 1, 1, 5, 3), (2, 5, 3, 3, 70), (1, 16, 12, 125, 33), (3, 7, 9, 17, 125), (8, 2, 3, 20, 20),
           (2, 13, 13, 130, 65), (1, 9, 30, 64, 128), (4, 21, 22, 8, 12)]
 SHAPES += [(b, grid, grid, 18, 34) for b in (1, 4) for grid in range(10, 20)]
-CUTS = [(1, 60, 61, 70, 20), (8, 26, 26, 40, 150), (2, 104, 100, 20, 40)]  # many chunks, V made by tasks or for all
+CUTS = [(1, 60, 61, 70, 20), (8, 26, 26, 40, 150), (2, 104, 100, 20, 40), (1, 76, 75, 250, 70)]  # many chunks
 
 
 def case_of(rng, shape, **kwargs):
@@ -184,6 +184,14 @@ def test_large_then_small_then_large_again(rng):
     cases = [case_of(rng, shape) for shape in (CUTS[0], SHAPES[1], SHAPES[6])]
     first = [a.tobytes() for case in cases for a in case.all()]
     assert first == [a.tobytes() for case in cases for a in case.all()]
+
+
+def test_pixels_are_transformed_by_tasks_or_for_all():
+    def shared(tiles, *shape):
+        return winograd_convolve.plan_tiles(tiles, *shape)[3]
+    assert {shared(count_tiles(*cut[:3]), *cut[3:]) for cut in CUTS} == {True, False}, "both ways are tested"
+    assert winograd_convolve.plan_tiles(52 * 52, 16, 32)[0] == 169, "16 tasks, though the cache holds more"
+    assert shared(16 * 40 - 1, 16, 32) and not shared(16 * 40, 16, 32)
 
 
 def test_pictures_share_tiles_where_that_saves_any():
