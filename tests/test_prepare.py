@@ -36,6 +36,7 @@ def test_where_a_number_stands_and_what_fills_up(rng):
     for ky, kx, channel, filter_ in ((0, 0, 0, 0), (1, 2, 3, BLOCK - 1), (2, 1, 0, BLOCK), (2, 2, 3, f - 1)):
         assert array[filter_ // BLOCK, channel, ky * k + kx, filter_ % BLOCK] == weight[ky, kx, channel, filter_]
     assert not array[1, ..., 5:].any()
+    assert array.ctypes.data % 64 == 0, "a register of weights lies in one cache line"
 
 
 @pytest.mark.parametrize("pool", [False, True])

@@ -1,4 +1,5 @@
 """Winograd's convolution: its matrices, its tiles, and every shape against the kernels."""
+import ctypes
 from fractions import Fraction
 
 import naive
@@ -8,9 +9,9 @@ from conftest import margin_is_zero
 from test_engine import Case, check_numeric_derivative, close
 
 from minidarknet import engine, kernels
-from minidarknet.engine import winograd, winograd_convolve, winograd_weight_gradient
+from minidarknet.engine import memory, winograd, winograd_convolve, winograd_weight_gradient
 from minidarknet.engine.algorithm import use_winograd, winograd_possible
-from minidarknet.engine.tiling import arrangement, count_tiles
+from minidarknet.engine.tiling import _count, arrangement, count_products, count_tiles, tiles_at, tiling
 from minidarknet.engine.vector import LANES, load_all, store_all
 from minidarknet.kernels._jit import jit
 
@@ -197,9 +198,47 @@ def test_pixels_are_transformed_by_tasks_or_for_all():
 def test_pictures_share_tiles_where_that_saves_any():
     assert arrangement(8, 13, 13, joined=True) == (2, True)
     assert count_tiles(8, 13, 13) == 14 * 7
+    assert count_products(8, 13, 13) == (13 * 6 + 5) * (6 * 6 + 5), "55 x 27 lines"
     assert count_tiles(8, 12, 12) == 8 * 9
     assert arrangement(8, 12, 12, joined=True) == (1, False)
     assert arrangement(8, 13, 13, joined=False) == (1, False)
+    assert arrangement(8, 13, 13, joined=True, pool=True) == (1, False), "windows are not cut"
+
+
+@pytest.mark.parametrize("lines,products", [(1, 5), (2, 5), (3, 5), (4, 6), (5, 10), (6, 10), (7, 11), (10, 16), (13, 21),
+                                            (16, 24), (17, 27)])
+def test_short_tiles_save_products(lines, products):
+    """17 = 4 + 4 + 3 + 3 + 3 lines: 6 + 6 + 5 + 5 + 5 products."""
+    assert count_products(1, lines, lines) == products ** 2
+    assert count_products(1, lines, 4) == 6 * products
+
+
+@pytest.mark.parametrize("shape", [(1, 13, 13), (1, 16, 16), (1, 3, 21), (8, 13, 13), (3, 5, 6)], ids=str)
+@pytest.mark.parametrize("joined,pool", [(True, 0), (False, 0), (False, 1)])
+def test_tiles_that_need_a_product_follow_each_other(shape, joined, pool):
+    """tiles_at names them all, and none beside them: a tile needs the last row's products where it writes four rows."""
+    b, h, w = shape
+    t = tiling(b, h, w, 100000, 1000, 10, 100000, 1000, 10, joined, pool)
+    writes = (ctypes.c_int64 * (2 * t.tiles)).from_address(t.writes)
+    needs = np.array([[(ctypes.c_int64 * 4).from_address(table)[3] >= 0 for table in writes[2 * i:2 * i + 2]]
+                      for i in range(t.tiles)])  # rows, columns
+    total = 0
+    for value in range(36):
+        first, last = tiles_at.py_func(t, value)
+        numbers = np.arange(t.tiles)
+        found = (numbers >= first) & (numbers < last)
+        needed = (needs[:, 0] | (value // 6 < 5)) & (needs[:, 1] | (value % 6 < 5))
+        assert (found >= needed).all(), value
+        total += found.sum()
+    assert total == _count(b, h, w, *arrangement(b, h, w, joined, bool(pool)), pool)[1]
+
+
+def test_left_out_products_do_not_matter(rng):
+    """What the working memory holds in their place, NaN even, reaches no result."""
+    case = case_of(rng, (1, 13, 13, 70, 70))
+    first = [a.tobytes() for a in case.all()]
+    memory._kept.memory[:] = 255  # NaN, as float32
+    assert first == [a.tobytes() for a in case.all()]
 
 
 def test_the_rule():

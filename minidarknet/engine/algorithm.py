@@ -4,9 +4,9 @@ The rule counts, in multiply-adds of one register, what each way does; the figur
 processor with AVX-512. `algorithm=direct` or `winograd` in a [convolutional] section overrules it, as does
 `--set convolutional.algorithm=direct` for all of them.
 """
-from minidarknet.engine.tiling import count_tiles
+from minidarknet.engine.tiling import count_products, count_tiles
 from minidarknet.engine.vector import LANES
-from minidarknet.engine.winograd import TAPS_SIDE, VALUES
+from minidarknet.engine.winograd import TAPS_SIDE
 
 ALGORITHMS = ("auto", "direct", "winograd")
 PIXELS_COST = 200   # of one transformed tile of pixels, LANES channels
@@ -34,7 +34,7 @@ def use_winograd(algorithm, k, stride, pad, groups, b, h, w, channels, filters):
     tiles = count_tiles(b, h, w)
     registers = -(-filters // LANES)
     direct = TAPS_SIDE ** 2 * b * h * w * channels * registers
-    products = VALUES * tiles * channels * registers
+    products = count_products(b, h, w) * channels * registers
     transforms = (PIXELS_COST * tiles * -(-channels // LANES) + RESULTS_COST * tiles * registers
                   + TAPS_COST * -(-tiles // 100) * channels * registers)
     return products + transforms < direct

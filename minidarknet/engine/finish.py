@@ -33,6 +33,7 @@ from minidarknet.engine.measure import (  # noqa: F401  (the convolutions take a
     store_sums,
 )
 from minidarknet.engine.memory import row_address
+from minidarknet.engine.tiling import PLACE
 from minidarknet.engine.vector import FLOAT, LANES, load, load_all, read_integer, splat, store
 from minidarknet.engine.winograd import OUT, results_row
 from minidarknet.kernels._jit import jit
@@ -69,8 +70,7 @@ def finish_tile(finish, base, tiles, tile, channel, left, work):
     finish: Finish; base: address of `channel` of the batch's first result; tiles: Tiling, in which `tile` (int) says
     where the results go; channel: the first of `left` filters, in bytes; work: address of WORKSPACE bytes.
     """
-    rows = tiles.writes_rows + OFFSET * OUT * (tile // tiles.columns)
-    table = tiles.writes_columns + OFFSET * OUT * (tile % tiles.columns)
+    rows, table = read_integer(tiles.writes + PLACE * tile), read_integer(tiles.writes + PLACE * tile + OFFSET)
     columns = (read_integer(table), read_integer(table + OFFSET), read_integer(table + 2 * OFFSET),
                read_integer(table + 3 * OFFSET))
     if finish.pool:

@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minidarknet.engine.memory import aligned_zeros
 from minidarknet.engine.pack import BLOCK
 
 
 class Prepared(NamedTuple):
-    """Weights in the order of a prediction: array (ceil(f / BLOCK), c, k * k, BLOCK) float32; shape: (k, k, c, f)."""
+    """Weights in a prediction's order: array (ceil(f / BLOCK), c, k * k, BLOCK) float32 (aligned); shape: (k, k, c, f)."""
 
     array: np.ndarray
     shape: tuple
@@ -27,7 +28,7 @@ def prepare(weight):
     """The Prepared of weight (k, k, c, f) float32, a copy."""
     k, _, c, f = weight.shape
     blocks = -(-f // BLOCK)
-    array = np.zeros((blocks, c, k * k, BLOCK), np.float32)
+    array = aligned_zeros((blocks, c, k * k, BLOCK))
     for block in range(blocks):
         filters = weight[..., block * BLOCK:(block + 1) * BLOCK].reshape(k * k, c, -1)
         array[block, :, :, :filters.shape[2]] = filters.transpose(1, 0, 2)

@@ -19,8 +19,8 @@ from minidarknet.engine.finish import MEASURE, bytes_of_sums, finish_tile, merge
 from minidarknet.engine.memory import ALIGNMENT, even_share, odd_lines, scratch, second_level_cache
 from minidarknet.engine.microkernel import NV, TALL, multiply
 from minidarknet.engine.pack import BLOCK, Taps, filter_offset, pack
-from minidarknet.engine.tiling import tiling
-from minidarknet.engine.vector import FLOAT, LANES, prefetch, write_integer
+from minidarknet.engine.tiling import PLACE, tiles_at, tiling
+from minidarknet.engine.vector import FLOAT, LANES, prefetch, read_integer, write_integer
 from minidarknet.engine.winograd import TAPS_SIDE, VALUES, WORKSPACE, pixels_tile, results_columns, taps_tile
 from minidarknet.kernels._jit import jit, parallel, prange
 
@@ -78,8 +78,7 @@ def transform_pixels(x, tiles, plan, tile, target, work):
     x: Picture; tiles: Tiling; plan: Plan, or another with depth, v_slice and v_plane; tile: number of the tile; target:
     address of the tile's place in position 0 of the first slice; work: address of WORKSPACE bytes.
     """
-    rows = tiles.reads_rows + 8 * 6 * (tile // tiles.columns)
-    columns = tiles.reads_columns + 8 * 6 * (tile % tiles.columns)
+    rows, columns = read_integer(tiles.reads + PLACE * tile), read_integer(tiles.reads + PLACE * tile + PLACE // 2)
     for channel in range(0, x.c, LANES):
         place = target + channel // plan.depth * plan.v_slice + FLOAT * (channel % plan.depth)
         pixels_tile(x.address + FLOAT * channel, rows, columns, x.c - channel, place, plan.v_plane, work)
@@ -169,8 +168,11 @@ def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own):
             next_depth = min(plan.depth, taps.inputs - channel - depth) if taps.output == 1 else 0
             for value in range(VALUES):
                 _expect_weights(taps, block * WIDTH, width, channel + depth, next_depth, value)
-                _multiply_rows(plan, v + part * plan.v_slice + value * plan.v_plane, u + value * plan.u_plane,
-                               m + value * plan.m_plane, count, depth, width, own, part > 0)
+                first, last = tiles_at(tiles, value)
+                first = max(first - first_tile, 0)
+                _multiply_rows(plan, v + part * plan.v_slice + value * plan.v_plane + FLOAT * first * plan.depth,
+                               u + value * plan.u_plane, m + value * plan.m_plane + FLOAT * first * width,
+                               min(last - first_tile, count) - first, depth, width, own, part > 0)
     for block in range(first_block, last_block):
         left = taps.outputs - block * WIDTH
         width = WIDTH if left > NARROW else NARROW
@@ -256,7 +258,7 @@ def winograd_convolve(x, taps, out, finish, joined=True):
     as finish (finish.Finish) says; joined: whether tiles may run across pictures (bool).
     """
     tiles = tiling(x.b, x.h, x.w, x.image, x.row, x.pixel, out.image, out.row, out.pixel, joined, finish.pool)
-    total = tiles.rows * tiles.columns
+    total = tiles.tiles
     chunk, depth, slices, shared = plan_tiles(total, taps.inputs, taps.outputs)
     v_plane = odd_lines(FLOAT * (chunk + NARROW_TALL) * depth)
     u_plane, m_plane = odd_lines(FLOAT * depth * WIDTH), odd_lines(FLOAT * (chunk + NARROW_TALL) * WIDTH)

@@ -16,8 +16,8 @@ import numba
 
 from minidarknet.engine.memory import add_copies, even_share, odd_lines, scratch
 from minidarknet.engine.microkernel import TAPS, multiply
-from minidarknet.engine.tiling import tiling
-from minidarknet.engine.vector import FLOAT, LANES, write_integer
+from minidarknet.engine.tiling import PLACE, tiles_at, tiling
+from minidarknet.engine.vector import FLOAT, LANES, read_integer, write_integer
 from minidarknet.engine.winograd import TAPS_SIDE, VALUES, WORKSPACE, gradients_tile, weights_tile
 from minidarknet.engine.winograd_convolve import (
     MOST_TILES,
@@ -70,22 +70,26 @@ class Plan(NamedTuple):
 def _transform_gradients(grad_out, tiles, plan, first, count, filter_, width, own):
     """A chunk of `count` tiles and a block of filters to the 36 planes (tiles, width) of Y."""
     for i in range(count):
-        rows = tiles.writes_rows + 32 * ((first + i) // tiles.columns)
-        columns = tiles.writes_columns + 32 * ((first + i) % tiles.columns)
+        place = tiles.writes + PLACE * (first + i)
+        rows, columns = read_integer(place), read_integer(place + PLACE // 2)
         for j in range(0, width, LANES):
             gradients_tile(grad_out.address + FLOAT * (filter_ + j), rows, columns, grad_out.c - filter_ - j,
                            own + plan.y + FLOAT * (i * width + j), plan.y_plane, own + plan.work)
 
 
 @jit
-def _multiply_slice(plan, v, own, count, depth, width):
-    """U = V^T Y for a slice of channels and a block of filters, at all 36 positions."""
+def _multiply_slice(tiles, plan, first_tile, count, v, own, depth, width):
+    """U = V^T Y for a slice of channels and a block of filters, at all 36 positions: the tiles where Y is not 0."""
     for value in range(VALUES):
+        first, last = tiles_at(tiles, value)
+        first = max(first - first_tile, 0)
+        last = min(last - first_tile, count)
         for channel in range(0, depth, TAPS):
             for half in range(0, width, HALF):
-                a, b = v + value * plan.v_plane + FLOAT * channel, own + plan.y + value * plan.y_plane + FLOAT * half
+                a = v + value * plan.v_plane + FLOAT * (first * plan.depth + channel)
+                b = own + plan.y + value * plan.y_plane + FLOAT * (first * width + half)
                 c = own + plan.u + value * plan.u_plane + FLOAT * (channel * width + half)
-                multiply(TAPS, 2, 1, count, own, a, plan.depth, 0, b, width, 0, own + TABLE, c, 0)
+                multiply(TAPS, 2, 1, last - first, own, a, plan.depth, 0, b, width, 0, own + TABLE, c, 0)
 
 
 @jit
@@ -114,7 +118,7 @@ def _chunk(x, grad_out, weight, tiles, plan, chunk, v, block, first_slice, last_
     for part in range(first_slice, last_slice):
         channel = part * plan.depth
         depth = min(plan.depth, x.c - channel)
-        _multiply_slice(plan, v + part * plan.v_slice, own, count, depth, width)
+        _multiply_slice(tiles, plan, first, count, v + part * plan.v_slice, own, depth, width)
         _add_slice(plan, weight, own, channel, depth, x.c, filter_, grad_out.c, width, add)
 
 
@@ -166,7 +170,7 @@ def winograd_weight_gradient(x, grad_out, weight):
     *accumulated*.
     """
     tiles = tiling(x.b, x.h, x.w, x.image, x.row, x.pixel, grad_out.image, grad_out.row, grad_out.pixel, True, 0)
-    total, blocks = tiles.rows * tiles.columns, -(-grad_out.c // WIDTH)
+    total, blocks = tiles.tiles, -(-grad_out.c // WIDTH)
     chunk, depth, slices, parts, groups, shared = _cut(total, x.c, blocks)
     chunks = -(-total // chunk)
     v_plane, y_plane = odd_lines(FLOAT * (chunk + 1) * depth), odd_lines(FLOAT * chunk * WIDTH)
