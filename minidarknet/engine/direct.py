@@ -124,13 +124,13 @@ def _sweep(x, taps, out, plan, finish, group, filter_, first, last, k, own, pack
         _address_pixels(pixel, last, height, x, out, plan.stride, a_start, c_start, a_table, c_table)
         if width == WIDTH:
             multiply(TALL, NV, rows, depth, a_table, 0, 1, a_row, packed, b_step, depth * b_step, target, 0,
-                     add_there)
+                     add_there, (), ())
         elif width > LANES:
             multiply(PIXELS, 2, rows, depth, a_table, 0, 1, a_row, packed, b_step, depth * b_step, target, 0,
-                     add_there)
+                     add_there, (), ())
         else:
             multiply(PIXELS, 1, rows, depth, a_table, 0, 1, a_row, packed, b_step, depth * b_step, target, 0,
-                     add_there)
+                     add_there, (), ())
         if aside:
             copy_columns(tile, width, c_table, min(height, last - pixel), left, add)
 

@@ -14,12 +14,15 @@ Depth has two levels, because the numbers of a convolution's window lie in k run
 
 Where the MR rows of A and of C begin is read from two tables of addresses: any MR pixels can share a block, at the end
 of a line, at the end of a picture, in different pictures.
+
+While it multiplies, it uses the caches a little only: what comes next can be fetched meanwhile, a cache line per step of
+depth, as evenly as that. (In a burst between two blocks the same fetching would hold up what the next block reads.)
 """
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from minidarknet.engine.vector import FLOAT, LANE, LANES, REGISTER, REGISTERS, spread
+from minidarknet.engine.vector import FAR, FLOAT, LANE, LANES, NEAR, REGISTER, REGISTERS, fetch, spread
 
 # Blocks whose accumulators, registers of B and one of A fit into the register file. The widest, TALL x NV registers,
 # reads least per multiplication. With 2 registers per row: PIXELS rows of a convolution, TAPS rows of weight gradients.
@@ -93,8 +96,8 @@ class _Emitter:
         builder.position_at_end(after)
         return values
 
-    def product(self, rows, depth, a_table, a_base, a_step, a_row, b, b_step, b_row):
-        """The MR * NV accumulators after all rows and all of depth."""
+    def product(self, rows, depth, a_table, a_base, a_step, a_row, b, b_step, b_row, expected):
+        """The MR * NV accumulators after all rows and all of depth. expected: (level, address, step) of lines to fetch."""
         builder = self.builder
         starts = self.read_table(a_table, a_base)
         b = builder.inttoptr(b, LANE.as_pointer())
@@ -107,6 +110,8 @@ class _Emitter:
                 at_b = builder.add(b_r, builder.mul(d, b_step))
                 at_a = builder.add(a_r, builder.mul(d, a_step))
                 b_registers = [self.load(p) for p in self.columns(self.pointer(b, at_b))]
+                for level, address, step in expected:
+                    fetch(builder, level, builder.add(address, builder.mul(d, step)))
                 result = []
                 for i in range(self.MR):
                     number = spread(builder, builder.load(self.pointer(starts[i], at_a), align=FLOAT))
@@ -142,24 +147,34 @@ class _Emitter:
             self.store(result, place)
 
 
+def _lines(builder, level, streams, kind):
+    """(level, address, step) of every pair of `streams`, an LLVM value of the Numba type `kind`."""
+    pairs = [builder.extract_value(streams, i) for i in range(kind.count)]
+    return [(level, builder.extract_value(pair, 0), builder.extract_value(pair, 1)) for pair in pairs]
+
+
 @intrinsic(prefer_literal=True)
 def multiply(typing_context, MR, NV, rows, depth, a_table, a_base, a_step, a_row, b, b_step, b_row, c_table, c_base,
-             accumulate):
+             accumulate, near, far):
     """C[i, j] (+)= sum over r, d of A[i, r, d] * B[r, d, j], for MR rows i and NV * LANES columns j.
 
     MR, NV literal ints. rows, depth intp >= 0. a_table, c_table: addresses of MR places, of the rows of A and of C, in
     bytes from a_base and c_base (which are 0 where the places are addresses). b: address. a_step, a_row, b_step, b_row:
     strides in float32 numbers. C is *accumulated* if accumulate (intp) is not 0, else *written*. Each sum runs in the
-    order r, d, from zero, and is then added to C.
+    order r, d, from zero, and is then added to C. near, far: tuples, of any length, of pairs (address, step) of intp, in
+    bytes: at step d of depth the cache line at address + d * step is fetched, near: into the core's first-level cache,
+    far: into its second-level one. Where there is no memory nothing happens, but finding that out takes long.
     """
     if not (isinstance(MR, types.IntegerLiteral) and isinstance(NV, types.IntegerLiteral)):
         return None
 
     def generate(context, builder, signature, arguments):
-        rows, depth, a_table, a_base, a_step, a_row, b, b_step, b_row, c_table, c_base, accumulate = arguments[2:]
+        rows, depth, a_table, a_base, a_step, a_row, b, b_step, b_row, c_table, c_base, accumulate, *streams = arguments[2:]
+        expected = [line for level, values, kind in zip((NEAR, FAR), streams, signature.args[-2:], strict=True)
+                    for line in _lines(builder, level, values, kind)]
         emitter = _Emitter(builder, MR.literal_value, NV.literal_value)
-        accumulators = emitter.product(rows, depth, a_table, a_base, a_step, a_row, b, b_step, b_row)
+        accumulators = emitter.product(rows, depth, a_table, a_base, a_step, a_row, b, b_step, b_row, expected)
         emitter.write(accumulators, c_table, c_base, accumulate)
         return context.get_dummy_value()
 
-    return types.void(MR, NV, *[types.intp] * 12), generate
+    return types.void(MR, NV, *[types.intp] * 12, near, far), generate

@@ -28,7 +28,7 @@ def _products(memory, step, a_table, c_table, threads, repeats):
         a = memory + thread * step
         b = a + FLOAT * A
         for _ in range(repeats):
-            multiply(PIXELS, 2, 1, DEPTH, a_table, a, 1, 0, b, WIDTH, 0, c_table, b + FLOAT * B, 0)
+            multiply(PIXELS, 2, 1, DEPTH, a_table, a, 1, 0, b, WIDTH, 0, c_table, b + FLOAT * B, 0, (), ())
 
 
 def peak(seconds=.4):

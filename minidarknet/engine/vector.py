@@ -214,15 +214,27 @@ def power_of_two(typing_context, shifted):
     return vector(vector), generate
 
 
+NEAR, FAR = 3, 2  # LLVM's levels of a fetch: into all caches of the core, or not into the first one
+
+
+def fetch(builder, level, address):
+    """LLVM code, written by `builder`: have the cache line at `address` brought into the caches, without waiting for it.
+
+    level: NEAR or FAR; address: an LLVM value, intp, bytes.
+    """
+    pointer, number = builder.inttoptr(address, LANE.as_pointer()), ir.IntType(32)
+    reading, data = number(0), number(1)
+    kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+    module, name = builder.module, "llvm.prefetch.p0"
+    function = module.globals.get(name) or ir.Function(module, kind, name)
+    builder.call(function, [pointer, reading, number(level), data])
+
+
 @intrinsic
 def prefetch(typing_context, address):
-    """Have the cache line at `address` (intp, bytes) fetched into a core's second-level cache: it is read soon."""
+    """Have the cache line at `address` (intp, bytes) fetched into the core's first-level cache: it is read very soon."""
     def generate(context, builder, signature, arguments):
-        pointer, number = builder.inttoptr(arguments[0], LANE.as_pointer()), ir.IntType(32)
-        reading, second_level, data = number(0), number(2), number(1)
-        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
-        function = builder.module.globals.get("llvm.prefetch.p0") or ir.Function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [pointer, reading, second_level, data])
+        fetch(builder, NEAR, arguments[0])
         return context.get_dummy_value()
     return types.void(types.intp), generate
 

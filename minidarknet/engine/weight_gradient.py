@@ -112,9 +112,9 @@ def _add_taps(plan, lines, width, a_start, b, b_row, c_start, f, channels, left,
         add_there = add and not aside
         a_step, a_row = plan.take * plan.slot, plan.span * plan.slot
         if width == WIDTH:
-            multiply(TAPS, 2, lines, b_row // WIDTH, table, 0, a_step, a_row, b, WIDTH, b_row, target, 0, add_there)
+            multiply(TAPS, 2, lines, b_row // WIDTH, table, 0, a_step, a_row, b, WIDTH, b_row, target, 0, add_there, (), ())
         else:
-            multiply(TAPS, 1, lines, b_row // LANES, table, 0, a_step, a_row, b, LANES, b_row, target, 0, add_there)
+            multiply(TAPS, 1, lines, b_row // LANES, table, 0, a_step, a_row, b, LANES, b_row, target, 0, add_there, (), ())
         if aside:
             copy_columns(tile, width, c_table, min(TAPS, channels - first), left, add)
 

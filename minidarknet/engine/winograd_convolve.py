@@ -96,23 +96,25 @@ def _transform_weights(taps, first, width, channel, depth, plan, u, packed):
         source, row, column, step, left = packed, TAPS_SIDE * depth * width, depth * width, width, width
     for i in range(depth):
         for j in range(0, width, LANES):
+            for tap in range(TAPS_SIDE ** 2):  # of the next channel: 36 vectors are written here until it is read
+                prefetch(source + FLOAT * ((i + 1) * step + j + tap // TAPS_SIDE * row + tap % TAPS_SIDE * column))
             taps_tile(source + FLOAT * (i * step + j), FLOAT * row, FLOAT * column, left - j,
                       u + FLOAT * (i * width + j), plan.u_plane)
 
 
 @jit
-def _expect_weights(taps, first, width, channel, depth, value):
-    """Have a share of a slice of channels fetched: what is read between the products of one slice and those of the next.
+def _expected_weights(taps, first, width, channel, depth, value):
+    """(address, step), in bytes, of a share of a slice of channels, for products to fetch that come before it is read.
 
-    Products leave memory idle, transforms wait for it. The shares are those of the positions `value` 0 .. 35: one of 9
-    taps, a quarter of the channels.
+    Products leave memory idle, transforms wait for it. The shares are those of the positions `value` 0 .. 35: a cache line
+    of one tap's filters, of every channel. Of a slice without depth, or once all is shared out: the first line again.
     """
-    tap, quarter = value % TAPS_SIDE ** 2, value // TAPS_SIDE ** 2
-    start = taps.address + FLOAT * (tap // TAPS_SIDE * taps.row + tap % TAPS_SIDE * taps.column
-                                    + filter_offset(taps, first))
-    for i in range(channel + depth * quarter // 4, channel + depth * (quarter + 1) // 4):
-        for j in range(0, width, LINE):
-            prefetch(start + FLOAT * (i * taps.input + j))
+    lines = -(-width // LINE)
+    tap, line = value // lines, value % lines
+    if depth <= 0 or tap >= TAPS_SIDE ** 2:
+        return taps.address, 0
+    return (taps.address + FLOAT * (tap // TAPS_SIDE * taps.row + tap % TAPS_SIDE * taps.column
+                                    + filter_offset(taps, first) + LINE * line + channel * taps.input), FLOAT * taps.input)
 
 
 @jit
@@ -124,8 +126,12 @@ def _write_tables(table, depth, width):
 
 
 @jit
-def _multiply_rows(plan, v, u, m, count, depth, width, table, add):
-    """M (+)= V U for `count` tiles at one position: blocks of TALL rows, and as many SHORT ones as come out even."""
+def _multiply_rows(plan, v, u, m, count, depth, width, table, add, of_m, of_u, weights):
+    """M (+)= V U for `count` tiles at one position: blocks of TALL rows, and as many SHORT ones as come out even.
+
+    Meanwhile each block has its rows of M fetched, those of V at the next position, and a share of U there; the first one
+    also `weights`, an (address, step). of_m, of_u: bytes of M and U that are due per row of the block and step of depth.
+    """
     a_table, c_table = table, table + TABLE
     tall = TALL if width == WIDTH else NARROW_TALL
     short = SHORT if width == WIDTH else NARROW_SHORT
@@ -133,18 +139,22 @@ def _multiply_rows(plan, v, u, m, count, depth, width, table, add):
     while row < count:
         left = count - row
         use_tall = left % tall == 0 or left % tall > short or (left > tall and left % tall > 2 * short - tall)
+        rows = tall if use_tall else short
         a, c = v + FLOAT * row * plan.depth, m + FLOAT * row * width
+        near = ((c, rows * of_m), (a + plan.v_plane, rows * FLOAT),
+                (u + plan.u_plane + row * of_u * depth, min(rows * of_u, ALIGNMENT)))
+        far = ((weights[0], weights[1] if row == 0 else 0),)
         if width == WIDTH:
             if use_tall:
-                multiply(TALL, NV, 1, depth, a_table, a, 1, 0, u, WIDTH, 0, c_table, c, add)
+                multiply(TALL, NV, 1, depth, a_table, a, 1, 0, u, WIDTH, 0, c_table, c, add, near, far)
             else:
-                multiply(SHORT, NV, 1, depth, a_table, a, 1, 0, u, WIDTH, 0, c_table, c, add)
+                multiply(SHORT, NV, 1, depth, a_table, a, 1, 0, u, WIDTH, 0, c_table, c, add, near, far)
         else:
             if use_tall:
-                multiply(NARROW_TALL, NARROW_NV, 1, depth, a_table, a, 1, 0, u, NARROW, 0, c_table, c, add)
+                multiply(NARROW_TALL, NARROW_NV, 1, depth, a_table, a, 1, 0, u, NARROW, 0, c_table, c, add, near, far)
             else:
-                multiply(NARROW_SHORT, NARROW_NV, 1, depth, a_table, a, 1, 0, u, NARROW, 0, c_table, c, add)
-        row += tall if use_tall else short
+                multiply(NARROW_SHORT, NARROW_NV, 1, depth, a_table, a, 1, 0, u, NARROW, 0, c_table, c, add, near, far)
+        row += rows
 
 
 @jit
@@ -166,13 +176,15 @@ def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own):
             _transform_weights(taps, block * WIDTH, width, channel, depth, plan, u, own + plan.packed)
             _write_tables(own, plan.depth, width)
             next_depth = min(plan.depth, taps.inputs - channel - depth) if taps.output == 1 else 0
+            of_m, of_u = FLOAT * width // depth, FLOAT * width // count
             for value in range(VALUES):
-                _expect_weights(taps, block * WIDTH, width, channel + depth, next_depth, value)
+                weights = _expected_weights(taps, block * WIDTH, width, channel + depth, next_depth, value)
                 first, last = tiles_at(tiles, value)
                 first = max(first - first_tile, 0)
                 _multiply_rows(plan, v + part * plan.v_slice + value * plan.v_plane + FLOAT * first * plan.depth,
                                u + value * plan.u_plane, m + value * plan.m_plane + FLOAT * first * width,
-                               min(last - first_tile, count) - first, depth, width, own, part > 0)
+                               min(last - first_tile, count) - first, depth, width, own, part > 0,
+                               of_m, of_u, weights)
     for block in range(first_block, last_block):
         left = taps.outputs - block * WIDTH
         width = WIDTH if left > NARROW else NARROW

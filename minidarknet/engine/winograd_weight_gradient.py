@@ -89,7 +89,7 @@ def _multiply_slice(tiles, plan, first_tile, count, v, own, depth, width):
                 a = v + value * plan.v_plane + FLOAT * (first * plan.depth + channel)
                 b = own + plan.y + value * plan.y_plane + FLOAT * (first * width + half)
                 c = own + plan.u + value * plan.u_plane + FLOAT * (channel * width + half)
-                multiply(TAPS, 2, 1, last - first, own, a, plan.depth, 0, b, width, 0, own + TABLE, c, 0)
+                multiply(TAPS, 2, 1, last - first, own, a, plan.depth, 0, b, width, 0, own + TABLE, c, 0, (), ())
 
 
 @jit
