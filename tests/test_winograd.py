@@ -9,7 +9,7 @@ from conftest import margin_is_zero
 from test_engine import Case, check_numeric_derivative, close
 
 from minidarknet import engine, kernels
-from minidarknet.engine import memory, winograd, winograd_convolve, winograd_weight_gradient
+from minidarknet.engine import memory, winograd, winograd_plan, winograd_weight_gradient
 from minidarknet.engine.algorithm import use_winograd, winograd_possible
 from minidarknet.engine.tiling import _count, arrangement, count_products, count_tiles, tiles_at, tiling
 from minidarknet.engine.vector import LANES, load_all, store_all
@@ -162,19 +162,20 @@ def test_same_bits_on_one_and_two_threads(shape, same_bits):
 @pytest.mark.parametrize("cut", [(8, 26, 26, 40, 150), (12, 13, 13, 130, 140)], ids=str)
 def test_same_bits_in_waves_of_any_size(cut, monkeypatch):
     def bits():
+        winograd_plan.plan_convolution.cache_clear()
         return [array.tobytes() for array in case_of(np.random.default_rng(5), cut).all()]
 
     waves = []
-    cut_into = winograd_convolve.chunks_of_wave
+    cut_into = winograd_plan.chunks_of_wave
 
     def counted(chunks, *rest):
         waves.append((chunks, cut_into(chunks, *rest)))
         return waves[-1][1]
-    for module in (winograd_convolve, winograd_weight_gradient):
+    for module in (winograd_plan, winograd_weight_gradient):
         monkeypatch.setattr(module, "chunks_of_wave", counted)
     whole = bits()
-    monkeypatch.setattr(winograd_convolve, "WAVE", 1)
-    monkeypatch.setattr(winograd_convolve, "TASKS_OF_WAVE", 0)
+    monkeypatch.setattr(winograd_plan, "WAVE", 1)
+    monkeypatch.setattr(winograd_plan, "TASKS_OF_WAVE", 0)
     waves.clear()
     assert bits() == whole
     assert any(chunks > wave == 1 for chunks, wave in waves)
@@ -189,9 +190,9 @@ def test_large_then_small_then_large_again(rng):
 
 def test_pixels_are_transformed_by_tasks_or_for_all():
     def shared(tiles, *shape):
-        return winograd_convolve.plan_tiles(tiles, *shape)[3]
+        return winograd_plan.plan_tiles(tiles, *shape)[3]
     assert {shared(count_tiles(*cut[:3]), *cut[3:]) for cut in CUTS} == {True, False}, "both ways are tested"
-    assert winograd_convolve.plan_tiles(52 * 52, 16, 32)[0] == 169, "16 tasks, though the cache holds more"
+    assert winograd_plan.plan_tiles(52 * 52, 16, 32)[0] == 169, "16 tasks, though the cache holds more"
     assert shared(16 * 40 - 1, 16, 32) and not shared(16 * 40, 16, 32)
 
 

@@ -214,11 +214,11 @@ def convolve(x, taps, out, stride, groups, finish):
                 int(groups == taps.rows * taps.columns == 1 and taps.input == BLOCK))
     if finish.pool:
         aside = TABLES + block * taps.rows
-        memory, _ = scratch(aside + FLOAT * 2 * out.w * WIDTH)
+        memory = scratch(aside + FLOAT * 2 * out.w * WIDTH)
         _run_pooled(x, taps, out, plan, finish, memory, aside)
         return
-    memory, sums = scratch(TABLES + block * (taps.rows // passes), bytes_of_sums(finish, plan.chunks))
-    finish = finish._replace(sums=sums)
+    memory = scratch(TABLES + block * (taps.rows // passes), bytes_of_sums(finish, plan.chunks))
+    finish = finish._replace(sums=memory.shared)
     _run(x, taps, out, plan, finish, memory)
     if finish.mode == MEASURE:
         merge_sums(finish, plan.chunks)

@@ -67,10 +67,11 @@ def second_level_cache():
 
 
 class Scratch(NamedTuple):
-    """Working memory of the threads of one call: `address` (bytes) of thread 0's, and from thread to thread `step`."""
+    """Working memory of one call: address of thread 0's, `step` bytes from thread to thread; shared: address of all's."""
 
     address: int
     step: int
+    shared: int
 
 
 _kept = threading.local()  # one set per Python thread: two networks may compute at the same time
@@ -104,12 +105,12 @@ def _reserve(size):
 
 
 def scratch(size, shared=0):
-    """A Scratch of at least `size` bytes per thread, and the address of `shared` bytes for all; both aligned."""
+    """A Scratch of at least `size` bytes per thread and `shared` bytes for all, aligned."""
     step = odd_lines(size)  # also from thread to thread
     own = step * numba.config.NUMBA_NUM_THREADS
     start = _reserve(own + shared)
     start += _kept.memory.__array_interface__["data"][0]
-    return Scratch(start, step), start + own
+    return Scratch(start, step, start + own)
 
 
 def doubles(*shape):

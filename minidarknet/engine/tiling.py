@@ -111,6 +111,7 @@ def arrangement(b, h, w, joined, pool=False):
     return min([(1, False), *choices], key=lambda choice: _count(b, h, w, *choice, pool)[1])
 
 
+@cache
 def count_tiles(b, h, w):
     """How many tiles b pictures of h x w pixels need (ints)."""
     return _count(b, h, w, *arrangement(b, h, w, True), False)[0]

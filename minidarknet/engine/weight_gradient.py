@@ -120,7 +120,7 @@ def _add_taps(plan, lines, width, a_start, b, b_row, c_start, f, channels, left,
 
 
 @parallel
-def _accumulate(x, grad_out, weight, plan, memory, copies):
+def _accumulate(x, grad_out, weight, plan, memory):
     """All tasks of a weight gradient; see weight_gradient."""
     f = plan.groups * plan.filters
     size = plan.rows * plan.columns * plan.inputs * f
@@ -133,7 +133,7 @@ def _accumulate(x, grad_out, weight, plan, memory, copies):
         part = task // channel_tasks // filter_tasks // plan.groups
         last_channel = min(first_channel + plan.channels, plan.inputs)
         last_filter = min(first_filter + FILTERS, plan.filters)
-        gradient = weight if plan.parts == 1 else copies + FLOAT * part * size
+        gradient = weight if plan.parts == 1 else memory.shared + FLOAT * part * size
 
         table = memory.address + memory.step * numba.get_thread_id()
         packed_x = table + 3 * TABLE + FLOAT * TAPS * WIDTH
@@ -195,7 +195,7 @@ def weight_gradient(x, grad_out, weight, k, inputs, stride, groups):
                 chunk, strip)
     blocks = -(-min(filters, FILTERS) // WIDTH) * WIDTH
     own = 3 * TABLE + FLOAT * (TAPS * WIDTH + chunk * (rows * span * slot + grad_out.w * blocks)) + 2 * SLACK
-    memory, copies = scratch(own, FLOAT * parts * rows * columns * inputs * grad_out.c if parts > 1 else 0)
-    _accumulate(x, grad_out, weight, plan, memory, copies)
+    memory = scratch(own, FLOAT * parts * rows * columns * inputs * grad_out.c if parts > 1 else 0)
+    _accumulate(x, grad_out, weight, plan, memory)
     if parts > 1:
-        add_copies(copies, parts, rows * columns * inputs * grad_out.c, weight)
+        add_copies(memory.shared, parts, rows * columns * inputs * grad_out.c, weight)

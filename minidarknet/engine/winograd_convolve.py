@@ -5,70 +5,27 @@
                                           > multiply <
                             36 planes of M = V U, tiles x filters --results--> out
 
-A task owns a chunk of tiles and one block of filters: M (tiles x block) and U (one slice of channels x block) stay in the
-core's second-level cache, one plane of U in the first. Slices of channels follow each other and add to M. The weights
-are transformed anew by every task, which is faster than fetching 36/9 times as many numbers from memory. V is made by
-the task itself, chunk by chunk in the cache, while there are few channels; else by all threads, for a wave of chunks at
-once, small enough for the cache that they share, and all tasks read it there.
+A task owns a chunk of tiles and one block of filters or two: M (tiles x block) and U (one slice of channels x block) stay
+in the core's second-level cache, one plane of U in the first. Slices of channels follow each other and add to M. The
+weights are transformed anew by every task, which is faster than fetching 36/9 times as many numbers from memory. How all
+is cut up, and who makes V, is decided in winograd_plan.py.
 """
-from typing import NamedTuple
-
 import numba
 
 from minidarknet.engine.finish import MEASURE, bytes_of_sums, finish_tile, merge_sums, start_sums, store_sums
-from minidarknet.engine.memory import ALIGNMENT, even_share, odd_lines, scratch, second_level_cache
+from minidarknet.engine.memory import ALIGNMENT, scratch
 from minidarknet.engine.microkernel import NV, TALL, multiply
-from minidarknet.engine.pack import BLOCK, Taps, filter_offset, pack
+from minidarknet.engine.pack import Taps, filter_offset, pack
 from minidarknet.engine.tiling import PLACE, tiles_at, tiling
 from minidarknet.engine.vector import FLOAT, LANES, prefetch, read_integer, write_integer
-from minidarknet.engine.winograd import TAPS_SIDE, VALUES, WORKSPACE, pixels_tile, results_columns, taps_tile
+from minidarknet.engine.winograd import TAPS_SIDE, VALUES, pixels_tile, results_columns, taps_tile
+from minidarknet.engine.winograd_plan import MOST_ROWS, NARROW, NARROW_NV, TABLE, WIDTH, plan_convolution
 from minidarknet.kernels._jit import jit, parallel, prange
 
-SHORT = 4                          # rows of a lower block: TALL and SHORT ones make up every even number of tiles
-WIDTH = BLOCK                      # filters of a block: NV registers
-NARROW_NV = NV // 2                # where few filters are left: half the registers per row, twice the rows
-NARROW_TALL, NARROW_SHORT = 2 * TALL, 2 * SHORT
-NARROW = NARROW_NV * LANES
-DEPTH = 64                         # channels of a slice; half as many where there are few tiles, and the weights decide
-FEW_TILES = 64
-OWN_CACHE = 1600 * 1024            # bytes of V, U and M that may stay in a core's own cache
-WAVE = 8 << 20                     # bytes of V that are made for all tasks at once: most shared caches hold them
-LEAST_TILES = 20                   # of a chunk that a core's cache holds, for V to be made by tasks
-WORTH_TILES = 40                   # of every chunk, where there are few: else it costs more to transform the weights anew
-MOST_TILES = 104                   # of a chunk: M alone
-TASKS_PER_THREAD = 1               # at least, for tasks to take several blocks
-TASKS_OF_WAVE = 4                  # per thread, at least
-TASKS = 16                         # at least, for V to be made by tasks
-TABLE = 8 * NARROW_TALL
-LINE = ALIGNMENT // FLOAT          # numbers of a cache line
-
-
-class Plan(NamedTuple):
-    """How a Winograd convolution is cut up; all ints, steps in bytes.
-
-    tiles: in all; chunk: tiles of a task; depth: channels of a slice; slices; blocks: of filters; group: blocks of a task;
-    wave: chunks for which V is made at once, for all tasks; 0 where each makes its own. v_plane, v_slice, v_chunk, u_plane,
-    m_plane: steps; v: address of the shared V. In the thread's own memory u, m, local_v, packed, work: offsets.
-    """
-
-    tiles: int
-    chunk: int
-    depth: int
-    slices: int
-    blocks: int
-    group: int
-    wave: int
-    v_plane: int
-    v_slice: int
-    v_chunk: int
-    u_plane: int
-    m_plane: int
-    v: int
-    u: int
-    m: int
-    local_v: int
-    packed: int
-    work: int
+SHORT = 4                        # rows of a lower block: TALL and SHORT ones make up every even number of tiles
+NARROW_TALL, NARROW_SHORT = MOST_ROWS, 2 * SHORT
+LINE = ALIGNMENT // FLOAT        # numbers of a cache line
+LINES = max(1, WIDTH // LINE)    # cache lines of a block's filters
 
 
 @jit
@@ -103,15 +60,15 @@ def _transform_weights(taps, first, width, channel, depth, plan, u, packed):
 
 
 @jit
-def _expected_weights(taps, first, width, channel, depth, value):
-    """(address, step), in bytes, of a share of a slice of channels, for products to fetch that come before it is read.
+def _expected_weights(taps, first, channel, value):
+    """(address, step), in bytes, of a share of the next weights, for products to fetch that come before they are read.
 
-    Products leave memory idle, transforms wait for it. The shares are those of the positions `value` 0 .. 35: a cache line
-    of one tap's filters, of every channel. Of a slice without depth, or once all is shared out: the first line again.
+    Products leave memory idle, transforms wait for it. first, channel: where those weights begin. The shares are those of
+    the positions `value` 0 .. 35: a cache line of one tap's filters, of every channel. Where there is nothing to fetch, or
+    once all is shared out: the first line again.
     """
-    lines = -(-width // LINE)
-    tap, line = value // lines, value % lines
-    if depth <= 0 or tap >= TAPS_SIDE ** 2:
+    tap, line = value // LINES, value % LINES
+    if first >= taps.outputs or tap >= TAPS_SIDE ** 2 or taps.output != 1:
         return taps.address, 0
     return (taps.address + FLOAT * (tap // TAPS_SIDE * taps.row + tap % TAPS_SIDE * taps.column
                                     + filter_offset(taps, first) + LINE * line + channel * taps.input), FLOAT * taps.input)
@@ -135,10 +92,10 @@ def _multiply_rows(plan, v, u, m, count, depth, width, table, add, of_m, of_u, w
     a_table, c_table = table, table + TABLE
     tall = TALL if width == WIDTH else NARROW_TALL
     short = SHORT if width == WIDTH else NARROW_SHORT
-    row = 0
+    rest, row = count % tall, 0
+    short_ones = 0 if rest == 0 or rest > short else 1 if rest > 2 * short - tall or count < tall else 2
     while row < count:
-        left = count - row
-        use_tall = left % tall == 0 or left % tall > short or (left > tall and left % tall > 2 * short - tall)
+        use_tall = row < count - short * short_ones
         rows = tall if use_tall else short
         a, c = v + FLOAT * row * plan.depth, m + FLOAT * row * width
         near = ((c, rows * of_m), (a + plan.v_plane, rows * FLOAT),
@@ -175,10 +132,13 @@ def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own):
             m = own + plan.m + (block - first_block) * VALUES * plan.m_plane
             _transform_weights(taps, block * WIDTH, width, channel, depth, plan, u, own + plan.packed)
             _write_tables(own, plan.depth, width)
-            next_depth = min(plan.depth, taps.inputs - channel - depth) if taps.output == 1 else 0
+            # What is transformed next: the next block's, at the end of the group the next slice's, at last the next task's.
+            next_block, next_channel = block + 1, channel
+            if next_block == last_block:
+                next_block, next_channel = (first_block, channel + depth) if part + 1 < plan.slices else (next_block, 0)
             of_m, of_u = FLOAT * width // depth, FLOAT * width // count
             for value in range(VALUES):
-                weights = _expected_weights(taps, block * WIDTH, width, channel + depth, next_depth, value)
+                weights = _expected_weights(taps, next_block * WIDTH, next_channel, value)
                 first, last = tiles_at(tiles, value)
                 first = max(first - first_tile, 0)
                 _multiply_rows(plan, v + part * plan.v_slice + value * plan.v_plane + FLOAT * first * plan.depth,
@@ -207,7 +167,7 @@ def transform_wave(x, tiles, plan, first, memory):
     start = first * plan.chunk
     for i in prange(min(plan.tiles - start, plan.wave * plan.chunk)):
         work = memory.address + memory.step * numba.get_thread_id() + plan.work
-        place = plan.v + i // plan.chunk * plan.v_chunk + FLOAT * (i % plan.chunk) * plan.depth
+        place = memory.shared + i // plan.chunk * plan.v_chunk + FLOAT * (i % plan.chunk) * plan.depth
         transform_pixels(x, tiles, plan, start + i, place, work)
 
 
@@ -217,8 +177,8 @@ def _multiply_wave(taps, out, tiles, plan, finish, first, memory):
     groups = -(-plan.blocks // plan.group)
     for task in prange(min(plan.wave, -(-plan.tiles // plan.chunk) - first) * groups):
         chunk = task // groups
-        _blocks(taps, out, tiles, plan, finish, first + chunk, task % groups * plan.group, plan.v + chunk * plan.v_chunk,
-                memory.address + memory.step * numba.get_thread_id())
+        _blocks(taps, out, tiles, plan, finish, first + chunk, task % groups * plan.group,
+                memory.shared + chunk * plan.v_chunk, memory.address + memory.step * numba.get_thread_id())
 
 
 @parallel
@@ -234,34 +194,6 @@ def _multiply_own(x, taps, out, tiles, plan, finish, memory):
             _blocks(taps, out, tiles, plan, finish, chunk, block, own + plan.local_v, own)
 
 
-def plan_tiles(tiles, channels, filters):
-    """(chunk, depth, slices, shared) for `tiles` tiles, `channels` read and `filters` written (ints); see Plan."""
-    depth = min(DEPTH // 2 if tiles <= FEW_TILES else DEPTH, -(-channels // LANES) * LANES)
-    slices = -(-channels // depth)
-    width = WIDTH if filters > NARROW else NARROW
-    most = (OWN_CACHE // (FLOAT * VALUES) - depth * width) // (slices * depth + width)
-    shared = tiles < TASKS * min(most, WORTH_TILES) or most < LEAST_TILES
-    return even_share(tiles, MOST_TILES if shared else min(most, -(-tiles // TASKS))), depth, slices, shared
-
-
-def group_blocks(blocks, taken, more):
-    """How many blocks of filters a task takes: the slice of V that it has in its cache may serve for two.
-
-    blocks: how many there are; taken, more: bytes that V and U take in the cache, and M of every block (ints).
-    """
-    tasks = TASKS_PER_THREAD * numba.get_num_threads()
-    return 2 if taken + 2 * more <= second_level_cache() // 2 and blocks // 2 >= tasks else 1
-
-
-def chunks_of_wave(chunks, v_chunk, tasks):
-    """How many of `chunks` chunks have their V, of v_chunk bytes each, made at once; each makes `tasks` tasks (ints).
-
-    As many as WAVE bytes hold, at least one, and enough to give every thread several tasks.
-    """
-    enough = -(-TASKS_OF_WAVE * numba.get_num_threads() // tasks)
-    return min(chunks, max(1, WAVE // v_chunk, enough))
-
-
 def winograd_convolve(x, taps, out, finish, joined=True):
     """out[n, oy, ox, j] = sum over ky, kx, i of x[n, oy + ky, ox + kx, i] * taps[ky, kx, i, j], ky, kx in 0..2.
 
@@ -270,31 +202,15 @@ def winograd_convolve(x, taps, out, finish, joined=True):
     as finish (finish.Finish) says; joined: whether tiles may run across pictures (bool).
     """
     tiles = tiling(x.b, x.h, x.w, x.image, x.row, x.pixel, out.image, out.row, out.pixel, joined, finish.pool)
-    total = tiles.tiles
-    chunk, depth, slices, shared = plan_tiles(total, taps.inputs, taps.outputs)
-    v_plane = odd_lines(FLOAT * (chunk + NARROW_TALL) * depth)
-    u_plane, m_plane = odd_lines(FLOAT * depth * WIDTH), odd_lines(FLOAT * (chunk + NARROW_TALL) * WIDTH)
-    v_slice, blocks = VALUES * v_plane, -(-taps.outputs // WIDTH)
-    group = group_blocks(blocks, v_slice + VALUES * u_plane, VALUES * m_plane) if shared else 1
-    v_chunk = slices * v_slice
-    u = 2 * TABLE
-    m = u + VALUES * u_plane
-    local_v = m + group * VALUES * m_plane
-    packed = local_v + (0 if shared else v_chunk)
-    work = packed + (0 if taps.output == 1 else FLOAT * TAPS_SIDE ** 2 * depth * WIDTH)
-    chunks = -(-total // chunk)
-    wave = chunks_of_wave(chunks, v_chunk, -(-blocks // group)) if shared else 0
-    shared_v = wave * v_chunk
-    memory, v = scratch(work + WORKSPACE, shared_v + bytes_of_sums(finish, chunks))
-    finish = finish._replace(sums=v + shared_v)
-    plan = Plan(total, chunk, depth, slices, blocks, group, wave, v_plane, v_slice, v_chunk, u_plane,
-                m_plane, v, u, m, local_v, packed, work)
-    if shared:
-        for first in range(0, chunks, wave):
+    plan = plan_convolution(tiles.tiles, taps.inputs, taps.outputs, taps.output != 1, numba.get_num_threads())
+    chunks = -(-plan.tiles // plan.chunk)
+    memory = scratch(plan.own, plan.shared + bytes_of_sums(finish, chunks))
+    finish = finish._replace(sums=memory.shared + plan.shared)
+    if plan.wave:
+        for first in range(0, chunks, plan.wave):
             transform_wave(x, tiles, plan, first, memory)
             _multiply_wave(taps, out, tiles, plan, finish, first, memory)
     else:
         _multiply_own(x, taps, out, tiles, plan, finish, memory)
     if finish.mode == MEASURE:
         merge_sums(finish, chunks)
-

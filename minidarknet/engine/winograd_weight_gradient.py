@@ -19,14 +19,8 @@ from minidarknet.engine.microkernel import TAPS, multiply
 from minidarknet.engine.tiling import PLACE, tiles_at, tiling
 from minidarknet.engine.vector import FLOAT, LANES, read_integer, write_integer
 from minidarknet.engine.winograd import TAPS_SIDE, VALUES, WORKSPACE, gradients_tile, weights_tile
-from minidarknet.engine.winograd_convolve import (
-    MOST_TILES,
-    OWN_CACHE,
-    WIDTH,
-    chunks_of_wave,
-    transform_pixels,
-    transform_wave,
-)
+from minidarknet.engine.winograd_convolve import transform_pixels, transform_wave
+from minidarknet.engine.winograd_plan import MOST_TILES, OWN_CACHE, WIDTH, chunks_of_wave
 from minidarknet.kernels._jit import jit, parallel, prange
 
 DEPTH = 64              # channels of a slice
@@ -37,11 +31,10 @@ TABLE = 8 * TAPS
 
 
 class Plan(NamedTuple):
-    """How a weight gradient is cut up; all ints, steps in bytes. depth, slices: of channels; see winograd_convolve.Plan.
+    """How a weight gradient is cut up; all ints, steps in bytes. depth, slices: of channels; see winograd_plan.Plan.
 
     tiles, chunk, chunks; wave: chunks that are done at once; parts: shares of those; groups: shares of the slices.
-    y, u, local_v, work: offsets in the thread's own memory; y_plane, u_plane, v_plane, v_slice, v_chunk: steps; v: address
-    of the shared V.
+    y, u, local_v, work: offsets in the thread's own memory; y_plane, u_plane, v_plane, v_slice, v_chunk: steps.
     """
 
     tiles: int
@@ -59,7 +52,6 @@ class Plan(NamedTuple):
     v_chunk: int
     y_plane: int
     u_plane: int
-    v: int
     y: int
     u: int
     local_v: int
@@ -138,7 +130,7 @@ def _accumulate(x, grad_out, weight, tiles, plan, first_chunk, copies, memory):
             chunk, add = first_chunk + i, plan.parts == 1 or i > start
             if plan.shared:
                 group = rest // plan.blocks
-                _chunk(x, grad_out, gradient, tiles, plan, chunk, plan.v + i * plan.v_chunk, rest % plan.blocks,
+                _chunk(x, grad_out, gradient, tiles, plan, chunk, memory.shared + i * plan.v_chunk, rest % plan.blocks,
                        plan.slices * group // plan.groups, plan.slices * (group + 1) // plan.groups, add, own)
             else:
                 first = chunk * plan.chunk
@@ -181,14 +173,14 @@ def winograd_weight_gradient(x, grad_out, weight):
     u = y + VALUES * y_plane
     local_v = u + VALUES * u_plane
     work = local_v + (0 if shared else v_chunk)
-    wave = chunks_of_wave(chunks, v_chunk, blocks * groups) if shared and parts == 1 else chunks
+    wave = chunks_of_wave(chunks, v_chunk, blocks * groups, numba.get_num_threads()) if shared and parts == 1 else chunks
     shared_v = wave * v_chunk if shared else 0
-    memory, v = scratch(work + WORKSPACE, shared_v + (FLOAT * parts * 9 * x.c * grad_out.c if parts > 1 else 0))
+    memory = scratch(work + WORKSPACE, shared_v + (FLOAT * parts * 9 * x.c * grad_out.c if parts > 1 else 0))
     plan = Plan(total, chunk, chunks, wave, parts, groups, depth, slices, blocks, int(shared), v_plane, v_slice, v_chunk,
-                y_plane, u_plane, v, y, u, local_v, work)
+                y_plane, u_plane, y, u, local_v, work)
     for first in range(0, chunks, wave):
         if shared:
             transform_wave(x, tiles, plan, first, memory)
-        _accumulate(x, grad_out, weight, tiles, plan, first, v + shared_v, memory)
+        _accumulate(x, grad_out, weight, tiles, plan, first, memory.shared + shared_v, memory)
     if parts > 1:
-        add_copies(v + shared_v, parts, TAPS_SIDE ** 2 * x.c * grad_out.c, weight)
+        add_copies(memory.shared + shared_v, parts, TAPS_SIDE ** 2 * x.c * grad_out.c, weight)
