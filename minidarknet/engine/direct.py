@@ -23,9 +23,11 @@ from minidarknet.engine.winograd import WORKSPACE
 from minidarknet.kernels._jit import jit, parallel, prange
 
 WIDTH = BLOCK                  # filters of a block, in NV registers; 2 or 1 where there are no more filters
-TABLE = 8 * PIXELS             # bytes of a table of addresses
+HIGH = 2 * PIXELS              # rows of a block that is one register wide: enough sums at once to hide their latency
+TABLE = 8 * HIGH               # bytes of a table of addresses
 TILE = FLOAT * max(PIXELS * 2 * LANES, TALL * WIDTH)  # bytes of a block of results
-TABLES = 3 * TABLE + max(TILE, WORKSPACE)  # what a thread's memory begins with; then packed weights
+ASIDE = 5 * TABLE              # where a block of results that is computed aside lies; and the numbers of finish.py
+TABLES = ASIDE + max(TILE, WORKSPACE)  # what a thread's memory begins with; then packed weights
 PACKED = 512 * 1024            # bytes of packed weights that may stay in a core's own cache beside the pixels
 TASK_PIXELS = 1300             # pixels of a task: many enough to be worth packing the weights
 TASKS = 16                     # at least, where there are pixels enough
@@ -58,15 +60,13 @@ def _block_width(left):
 
 
 @jit
-def _address_pixels(first, last, count, x, out, stride, a_start, c_start, a_table, c_table):
-    """Write the addresses of `count` windows of x and pixels of out, from pixel `first` on, repeating pixel last - 1.
+def _address_pixels(first, last, count, x, out, stride, a_table, c_table):
+    """Write how many bytes `count` windows of x and pixels of out lie from the batch's first, repeating pixel last - 1.
 
-    a_start, c_start: address of the first number to read or write of the batch's first pixel.
+    The first of them is pixel `first`. All ints; a_table, c_table: addresses.
     """
-    picture, rest = first // (out.h * out.w), first % (out.h * out.w)
-    oy, ox = rest // out.w, rest % out.w
-    a = a_start + FLOAT * (picture * x.image + oy * stride * x.row + ox * stride * x.pixel)
-    c = c_start + FLOAT * (picture * out.image + oy * out.row + ox * out.pixel)
+    a, c, ox = _distances(first, x, out, stride)
+    oy, picture = first // out.w % out.h, first // out.w // out.h
     for i in range(count):
         write_integer(a_table + 8 * i, a)
         write_integer(c_table + 8 * i, c)
@@ -80,19 +80,28 @@ def _address_pixels(first, last, count, x, out, stride, a_start, c_start, a_tabl
                 if oy == out.h:
                     oy = 0
                     picture += 1
-                a = a_start + FLOAT * (picture * x.image + oy * stride * x.row)
-                c = c_start + FLOAT * (picture * out.image + oy * out.row)
+                a = FLOAT * (picture * x.image + oy * stride * x.row)
+                c = FLOAT * (picture * out.image + oy * out.row)
 
 
 @jit
-def copy_columns(tile, width, c_table, rows, left, accumulate):
+def _distances(pixel, x, out, stride):
+    """(a, c, ox): bytes from the batch's first window and first result to those of `pixel`, and its column. Ints."""
+    row, ox = pixel // out.w, pixel % out.w
+    picture, oy = row // out.h, row % out.h
+    return (FLOAT * (picture * x.image + oy * stride * x.row + ox * stride * x.pixel),
+            FLOAT * (picture * out.image + oy * out.row + ox * out.pixel), ox)
+
+
+@jit
+def copy_columns(tile, width, c_table, c_base, rows, left, accumulate):
     """out (+)= tile for `left` columns of `rows` rows: a block of filters that is not full is computed aside.
 
-    tile: address of rows x width float32 numbers; c_table: address of the addresses of out's rows, *accumulated* if
-    accumulate (bool) else *written*; width, rows, left ints.
+    tile: address of rows x width float32 numbers; c_table: address of the places of out's rows, in bytes from c_base,
+    *accumulated* if accumulate (bool) else *written*; width, rows, left ints.
     """
     for i in range(rows):
-        source, target = tile + FLOAT * i * width, read_integer(c_table + 8 * i)
+        source, target = tile + FLOAT * i * width, c_base + read_integer(c_table + 8 * i)
         for j in range(0, left, LANES):
             value = load_all(source + FLOAT * j)
             if accumulate:
@@ -108,12 +117,14 @@ def _sweep(x, taps, out, plan, finish, group, filter_, first, last, k, own, pack
     """
     left = taps.outputs - filter_
     width = _block_width(left)
-    height = TALL if width == WIDTH else PIXELS  # windows of one call
+    height = TALL if width == WIDTH else PIXELS if width > LANES else HIGH  # windows of one call
     aside = left < width  # a block that is not full is computed aside, and its existing columns are copied
-    a_table, c_table, tile_table, tile = own, own + TABLE, own + 2 * TABLE, own + 3 * TABLE
+    a_table, c_table, a_steps, c_steps, tile_table = own, own + TABLE, own + 2 * TABLE, own + 3 * TABLE, own + 4 * TABLE
+    tile = own + ASIDE
     for i in range(height):
-        write_integer(tile_table + 8 * i, tile + FLOAT * i * width)
-    target = tile_table if aside else c_table
+        write_integer(tile_table + 8 * i, FLOAT * i * width)
+        write_integer(a_steps + 8 * i, FLOAT * i * plan.stride * x.pixel)
+        write_integer(c_steps + 8 * i, FLOAT * i * out.pixel)
     a_start = x.address + FLOAT * (group * taps.inputs + k * x.row)
     c_start = out.address + FLOAT * (group * taps.outputs + filter_)
     add = finish.mode == ACCUMULATE or k > 0
@@ -121,18 +132,24 @@ def _sweep(x, taps, out, plan, finish, group, filter_, first, last, k, own, pack
     rows, depth, a_row = plan.rows, plan.depth, plan.a_row
     b_step = taps.input if plan.ready else width
     for pixel in range(first, last, height):
-        _address_pixels(pixel, last, height, x, out, plan.stride, a_start, c_start, a_table, c_table)
+        a, c, ox = _distances(pixel, x, out, plan.stride)
+        a_places, c_places = a_steps, c_steps
+        if ox + height > out.w or pixel + height > last:  # not all in one row
+            _address_pixels(pixel, last, height, x, out, plan.stride, a_table, c_table)
+            a, c, a_places, c_places = 0, 0, a_table, c_table
+        a, c = a_start + a, c_start + c
+        target, there = (tile_table, tile) if aside else (c_places, c)
         if width == WIDTH:
-            multiply(TALL, NV, rows, depth, a_table, 0, 1, a_row, packed, b_step, depth * b_step, target, 0,
+            multiply(TALL, NV, rows, depth, a_places, a, 1, a_row, packed, b_step, depth * b_step, target, there,
                      add_there, (), ())
         elif width > LANES:
-            multiply(PIXELS, 2, rows, depth, a_table, 0, 1, a_row, packed, b_step, depth * b_step, target, 0,
+            multiply(PIXELS, 2, rows, depth, a_places, a, 1, a_row, packed, b_step, depth * b_step, target, there,
                      add_there, (), ())
         else:
-            multiply(PIXELS, 1, rows, depth, a_table, 0, 1, a_row, packed, b_step, depth * b_step, target, 0,
+            multiply(HIGH, 1, rows, depth, a_places, a, 1, a_row, packed, b_step, depth * b_step, target, there,
                      add_there, (), ())
         if aside:
-            copy_columns(tile, width, c_table, min(height, last - pixel), left, add)
+            copy_columns(tile, width, c_places, c, min(height, last - pixel), left, add)
 
 
 @parallel
@@ -152,7 +169,7 @@ def _run(x, taps, out, plan, finish, memory):
             if not plan.ready:
                 pack(taps, group, filter_, _block_width(left), k * height, height, packed)
             _sweep(x, taps, out, plan, finish, group, filter_, first, last, k, own, packed)
-        finish_pixels(finish, out, chunk, first, last, group * taps.outputs + filter_, min(left, WIDTH), own + 3 * TABLE)
+        finish_pixels(finish, out, chunk, first, last, group * taps.outputs + filter_, min(left, WIDTH), own + ASIDE)
 
 
 @parallel
@@ -209,7 +226,8 @@ def convolve(x, taps, out, stride, groups, finish):
     chunks = max(-(-lines // most), -(-TASKS // (groups * blocks)))
     chunk = even_share(lines, -(-lines // chunks))
     if not finish.pool:
-        chunk = -(-chunk // TALL) * TALL if taps.outputs > 2 * LANES else -(-chunk // PIXELS) * PIXELS
+        height = TALL if taps.outputs > 2 * LANES else PIXELS if taps.outputs > LANES else HIGH
+        chunk = -(-chunk // height) * height
     plan = Plan(stride, groups, blocks, chunk, -(-lines // chunk), passes, rows, depth, a_row,
                 int(groups == taps.rows * taps.columns == 1 and taps.input == BLOCK))
     if finish.pool:

@@ -116,7 +116,7 @@ def _add_taps(plan, lines, width, a_start, b, b_row, c_start, f, channels, left,
         else:
             multiply(TAPS, 1, lines, b_row // LANES, table, 0, a_step, a_row, b, LANES, b_row, target, 0, add_there, (), ())
         if aside:
-            copy_columns(tile, width, c_table, min(TAPS, channels - first), left, add)
+            copy_columns(tile, width, c_table, 0, min(TAPS, channels - first), left, add)
 
 
 @parallel
