@@ -4,6 +4,8 @@ The rule counts, in multiply-adds of one register, what each way does; the figur
 processor with AVX-512. `algorithm=direct` or `winograd` in a [convolutional] section overrules it, as does
 `--set convolutional.algorithm=direct` for all of them.
 """
+from functools import cache
+
 from minidarknet.engine.tiling import count_products, count_tiles
 from minidarknet.engine.vector import LANES
 from minidarknet.engine.winograd import TAPS_SIDE
@@ -20,6 +22,7 @@ def winograd_possible(k, stride, pad, groups):
     return k == TAPS_SIDE and stride == 1 and pad == 1 and groups == 1
 
 
+@cache
 def use_winograd(algorithm, k, stride, pad, groups, b, h, w, channels, filters):
     """Whether a convolution of b pictures of h x w pixels from `channels` to `filters` goes by Winograd (bool).
 

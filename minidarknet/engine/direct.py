@@ -236,7 +236,8 @@ def convolve(x, taps, out, stride, groups, finish):
         _run_pooled(x, taps, out, plan, finish, memory, aside)
         return
     memory = scratch(TABLES + block * (taps.rows // passes), bytes_of_sums(finish, plan.chunks))
-    finish = finish._replace(sums=memory.shared)
+    if finish.mode == MEASURE:
+        finish = finish._replace(sums=memory.shared)
     _run(x, taps, out, plan, finish, memory)
     if finish.mode == MEASURE:
         merge_sums(finish, plan.chunks)

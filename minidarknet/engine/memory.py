@@ -40,16 +40,16 @@ def address_of(array):
     """Address of the first number of a float32 `array`. Raises TypeError for another dtype."""
     if array.dtype != np.float32:
         raise TypeError(f"the engine computes in float32, not {array.dtype}: use backend=\"kernels\"")
-    return array.__array_interface__["data"][0]
+    return array.ctypes.data
 
 
 def picture(array):
     """The Picture of a (b, h, w, c) float32 array whose channels lie side by side. Raises TypeError for any other."""
     address = address_of(array)
-    image, row, pixel, channel = (stride // FLOAT for stride in array.strides)
-    if channel != 1 and array.shape[3] != 1:
+    image, row, pixel, channel = array.strides
+    if channel != FLOAT and array.shape[3] != 1:
         raise TypeError("the engine needs the channels of a pixel side by side in memory")
-    return Picture(address, *array.shape, image, row, pixel)
+    return Picture(address, *array.shape, image // FLOAT, row // FLOAT, pixel // FLOAT)
 
 
 @jit
@@ -88,36 +88,38 @@ def even_share(total, most):
     return -(-total // -(-total // max(1, most)))
 
 
+def _aligned_bytes(size):
+    """A new array of `size` bytes, zeros, that begins at a cache line."""
+    memory = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start:start + size]
+
+
 def aligned_zeros(shape):
     """A new float32 array of `shape`, zeros, that begins at a cache line: a register read from it touches one, not two."""
-    size = FLOAT * int(np.prod(shape))
-    memory = np.zeros(size + ALIGNMENT, np.uint8)
-    start = -memory.__array_interface__["data"][0] % ALIGNMENT
-    return memory[start:start + size].view(np.float32).reshape(shape)
+    return _aligned_bytes(FLOAT * int(np.prod(shape))).view(np.float32).reshape(shape)
 
 
 def _reserve(size):
-    """Offset in this thread's memory of `size` bytes, aligned. The next call gets the same bytes; they only grow."""
-    needed = size + ALIGNMENT
-    if getattr(_kept, "memory", None) is None or _kept.memory.size < needed:
-        _kept.memory = np.empty(needed, np.uint8)
-    return -_kept.memory.__array_interface__["data"][0] % ALIGNMENT
+    """This thread's memory (uint8), aligned and of at least `size` bytes. The next call gets the same; it only grows."""
+    if getattr(_kept, "memory", None) is None or _kept.memory.size < size:
+        _kept.memory = _aligned_bytes(size)
+        _kept.address = _kept.memory.ctypes.data
+    return _kept.memory
 
 
 def scratch(size, shared=0):
     """A Scratch of at least `size` bytes per thread and `shared` bytes for all, aligned."""
     step = odd_lines(size)  # also from thread to thread
     own = step * numba.config.NUMBA_NUM_THREADS
-    start = _reserve(own + shared)
-    start += _kept.memory.__array_interface__["data"][0]
-    return Scratch(start, step, start + own)
+    _reserve(own + shared)
+    return Scratch(_kept.address, step, _kept.address + own)
 
 
 def doubles(*shape):
     """A float64 array of `shape` in the working memory, of undefined contents, good until the engine's next call."""
     size = 8 * int(np.prod(shape))
-    start = _reserve(size)
-    return _kept.memory[start:start + size].view(np.float64).reshape(shape)
+    return _reserve(size)[:size].view(np.float64).reshape(shape)
 
 
 @parallel

@@ -205,7 +205,8 @@ def winograd_convolve(x, taps, out, finish, joined=True):
     plan = plan_convolution(tiles.tiles, taps.inputs, taps.outputs, taps.output != 1, numba.get_num_threads())
     chunks = -(-plan.tiles // plan.chunk)
     memory = scratch(plan.own, plan.shared + bytes_of_sums(finish, chunks))
-    finish = finish._replace(sums=memory.shared + plan.shared)
+    if finish.mode == MEASURE:
+        finish = finish._replace(sums=memory.shared + plan.shared)
     if plan.wave:
         for first in range(0, chunks, plan.wave):
             transform_wave(x, tiles, plan, first, memory)
