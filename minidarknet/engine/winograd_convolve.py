@@ -14,7 +14,7 @@ import numba
 
 from minidarknet.engine.finish import MEASURE, bytes_of_sums, finish_tile, merge_sums, start_sums, store_sums
 from minidarknet.engine.memory import ALIGNMENT, scratch
-from minidarknet.engine.microkernel import NV, TALL, multiply
+from minidarknet.engine.microkernel import NV, TALL, multiply, where_wanted
 from minidarknet.engine.pack import Taps, filter_offset, pack
 from minidarknet.engine.tiling import PLACE, tiles_at, tiling
 from minidarknet.engine.vector import FLOAT, LANES, prefetch, read_integer, write_integer
@@ -83,11 +83,12 @@ def _write_tables(table, depth, width):
 
 
 @jit
-def _multiply_rows(plan, v, u, m, count, depth, width, table, add, of_m, of_u, weights):
+def _multiply_rows(plan, v, u, m, count, depth, width, table, add, of_m, of_u, weights, fetches):
     """M (+)= V U for `count` tiles at one position: blocks of TALL rows, and as many SHORT ones as come out even.
 
     Meanwhile each block has its rows of M fetched, those of V at the next position, and a share of U there; the first one
     also `weights`, an (address, step). of_m, of_u: bytes of M and U that are due per row of the block and step of depth.
+    fetches: True, or None where everything is near already, and no block has anything fetched.
     """
     a_table, c_table = table, table + TABLE
     tall = TALL if width == WIDTH else NARROW_TALL
@@ -98,9 +99,9 @@ def _multiply_rows(plan, v, u, m, count, depth, width, table, add, of_m, of_u, w
         use_tall = row < count - short * short_ones
         rows = tall if use_tall else short
         a, c = v + FLOAT * row * plan.depth, m + FLOAT * row * width
-        near = ((c, rows * of_m), (a + plan.v_plane, rows * FLOAT),
-                (u + plan.u_plane + row * of_u * depth, min(rows * of_u, ALIGNMENT)))
-        far = ((weights[0], weights[1] if row == 0 else 0),)
+        near = where_wanted(fetches, ((c, rows * of_m), (a + plan.v_plane, rows * FLOAT),
+                                      (u + plan.u_plane + row * of_u * depth, min(rows * of_u, ALIGNMENT))))
+        far = where_wanted(fetches, ((weights[0], weights[1] if row == 0 else 0),))
         if width == WIDTH:
             if use_tall:
                 multiply(TALL, NV, 1, depth, a_table, a, 1, 0, u, WIDTH, 0, c_table, c, add, near, far)
@@ -115,10 +116,11 @@ def _multiply_rows(plan, v, u, m, count, depth, width, table, add, of_m, of_u, w
 
 
 @jit
-def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own):
+def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own, fetches):
     """One chunk of tiles times `plan.group` blocks of filters, into out.
 
-    first_block int; v: address of the chunk's V; own: the thread's memory.
+    first_block int; v: address of the chunk's V; own: the thread's memory; fetches: see
+    _multiply_rows.
     """
     last_block = min(first_block + plan.group, plan.blocks)
     first_tile = chunk * plan.chunk
@@ -144,7 +146,7 @@ def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own):
                 _multiply_rows(plan, v + part * plan.v_slice + value * plan.v_plane + FLOAT * first * plan.depth,
                                u + value * plan.u_plane, m + value * plan.m_plane + FLOAT * first * width,
                                min(last - first_tile, count) - first, depth, width, own, part > 0,
-                               of_m, of_u, weights)
+                               of_m, of_u, weights, fetches)
     for block in range(first_block, last_block):
         left = taps.outputs - block * WIDTH
         width = WIDTH if left > NARROW else NARROW
@@ -178,7 +180,7 @@ def _multiply_wave(taps, out, tiles, plan, finish, first, memory):
     for task in prange(min(plan.wave, -(-plan.tiles // plan.chunk) - first) * groups):
         chunk = task // groups
         _blocks(taps, out, tiles, plan, finish, first + chunk, task % groups * plan.group,
-                memory.shared + chunk * plan.v_chunk, memory.address + memory.step * numba.get_thread_id())
+                memory.shared + chunk * plan.v_chunk, memory.address + memory.step * numba.get_thread_id(), True)
 
 
 @parallel
@@ -191,7 +193,7 @@ def _multiply_own(x, taps, out, tiles, plan, finish, memory):
             transform_pixels(x, tiles, plan, tile, own + plan.local_v + FLOAT * (tile - first) * plan.depth,
                              own + plan.work)
         for block in range(0, plan.blocks, plan.group):
-            _blocks(taps, out, tiles, plan, finish, chunk, block, own + plan.local_v, own)
+            _blocks(taps, out, tiles, plan, finish, chunk, block, own + plan.local_v, own, None)
 
 
 def winograd_convolve(x, taps, out, finish, joined=True):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numba
 
 from minidarknet.engine.memory import add_copies, even_share, odd_lines, scratch
-from minidarknet.engine.microkernel import TAPS, multiply
+from minidarknet.engine.microkernel import TAPS, multiply, where_wanted
 from minidarknet.engine.tiling import PLACE, tiles_at, tiling
 from minidarknet.engine.vector import FLOAT, LANES, read_integer, write_integer
 from minidarknet.engine.winograd import TAPS_SIDE, VALUES, WORKSPACE, gradients_tile, weights_tile
@@ -70,18 +70,26 @@ def _transform_gradients(grad_out, tiles, plan, first, count, filter_, width, ow
 
 
 @jit
-def _multiply_slice(tiles, plan, first_tile, count, v, own, depth, width):
-    """U = V^T Y for a slice of channels and a block of filters, at all 36 positions: the tiles where Y is not 0."""
+def _multiply_slice(tiles, plan, first_tile, count, v, own, depth, width, fetches):
+    """U = V^T Y for a slice of channels and a block of filters, at all 36 positions: the tiles where Y is not 0.
+
+    fetches: True: meanwhile V and Y of the next position are fetched, a share by every block; None where all is near.
+    """
+    of_v, of_y = FLOAT * TAPS * HALF // width, FLOAT * TAPS * HALF // depth  # bytes per tile
     for value in range(VALUES):
         first, last = tiles_at(tiles, value)
         first = max(first - first_tile, 0)
         last = min(last - first_tile, count)
+        next_v, next_y = v + (value + 1) * plan.v_plane, own + plan.y + (value + 1) % VALUES * plan.y_plane
         for channel in range(0, depth, TAPS):
             for half in range(0, width, HALF):
                 a = v + value * plan.v_plane + FLOAT * (first * plan.depth + channel)
                 b = own + plan.y + value * plan.y_plane + FLOAT * (first * width + half)
                 c = own + plan.u + value * plan.u_plane + FLOAT * (channel * width + half)
-                multiply(TAPS, 2, 1, last - first, own, a, plan.depth, 0, b, width, 0, own + TABLE, c, 0, (), ())
+                multiply(TAPS, 2, 1, last - first, own, a, plan.depth, 0, b, width, 0, own + TABLE, c, 0,
+                         where_wanted(fetches, ((next_v, of_v), (next_y, of_y))), ())
+                next_v += count * of_v
+                next_y += count * of_y
 
 
 @jit
@@ -96,7 +104,7 @@ def _add_slice(plan, weight, own, channel, depth, inputs, filter_, filters, widt
 
 
 @jit
-def _chunk(x, grad_out, weight, tiles, plan, chunk, v, block, first_slice, last_slice, add, own):
+def _chunk(x, grad_out, weight, tiles, plan, chunk, v, block, first_slice, last_slice, add, own, fetches):
     """One chunk of tiles, one block of filters, some slices of channels. v: address of the chunk's V."""
     first = chunk * plan.chunk
     count = min(plan.chunk, plan.tiles - first)
@@ -110,7 +118,7 @@ def _chunk(x, grad_out, weight, tiles, plan, chunk, v, block, first_slice, last_
     for part in range(first_slice, last_slice):
         channel = part * plan.depth
         depth = min(plan.depth, x.c - channel)
-        _multiply_slice(tiles, plan, first, count, v + part * plan.v_slice, own, depth, width)
+        _multiply_slice(tiles, plan, first, count, v + part * plan.v_slice, own, depth, width, fetches)
         _add_slice(plan, weight, own, channel, depth, x.c, filter_, grad_out.c, width, add)
 
 
@@ -131,14 +139,15 @@ def _accumulate(x, grad_out, weight, tiles, plan, first_chunk, copies, memory):
             if plan.shared:
                 group = rest // plan.blocks
                 _chunk(x, grad_out, gradient, tiles, plan, chunk, memory.shared + i * plan.v_chunk, rest % plan.blocks,
-                       plan.slices * group // plan.groups, plan.slices * (group + 1) // plan.groups, add, own)
+                       plan.slices * group // plan.groups, plan.slices * (group + 1) // plan.groups, add, own, True)
             else:
                 first = chunk * plan.chunk
                 for tile in range(first, min(first + plan.chunk, plan.tiles)):
                     transform_pixels(x, tiles, plan, tile, own + plan.local_v + FLOAT * (tile - first) * plan.depth,
                                      own + plan.work)
                 for block in range(plan.blocks):
-                    _chunk(x, grad_out, gradient, tiles, plan, chunk, own + plan.local_v, block, 0, plan.slices, add, own)
+                    _chunk(x, grad_out, gradient, tiles, plan, chunk, own + plan.local_v, block, 0, plan.slices, add, own,
+                           None)
 
 
 def _cut(tiles, channels, blocks):
