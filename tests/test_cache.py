@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import namedtuple
 from pathlib import Path
+from typing import NamedTuple
 
 import numba
 import pytest
@@ -188,3 +190,42 @@ def test_clear_removes_keys_and_nothing_else(tmp_path, monkeypatch):
     folders(tmp_path / "minidarknet", **{"a" * 16: 0, "precious": 0})
     assert _cache.clear() == tmp_path / "minidarknet"
     assert [p.name for p in (tmp_path / "minidarknet").iterdir()] == ["precious"]
+
+
+class Plan(NamedTuple):
+    """Named like the engine's plans, with as many numbers as those of Winograd's convolution."""
+
+    tiles: int
+    chunk: int
+
+
+@needs_jit
+def test_classes_of_one_name_are_told_apart():
+    """Numba writes "Plan(int64 x 2)" for every class Plan of two numbers."""
+    other = namedtuple("Plan", ["tiles", "chunk"], module="elsewhere")
+    signatures = [(numba.typeof(plan(1, 2)), numba.int64) for plan in (Plan, other)]
+    assert str(signatures[0]) == str(signatures[1]) and signatures[0] != signatures[1]
+    kept = kernels.cost_sse._cache
+    assert kept._file(signatures[0]) != kept._file(signatures[1]) != kept._file((numba.int64,))
+
+
+CONVOLUTIONS = """
+import numpy as np
+from minidarknet import engine
+from minidarknet.compiling import Progress
+from minidarknet.layers.base import Buffer
+x, grad, weight = Buffer().view((1, 8, 8, 20), 1), Buffer().view((1, 8, 8, 20), 1), np.ones((3, 3, 20, 20), np.float32)
+with Progress(show=False) as progress:
+    for algorithm in ("direct", "winograd"):
+        engine.convolutional_forward(x, weight, grad, 1, 1, 1, algorithm)
+        engine.convolutional_backward_data(grad, weight, x, 1, 1, 1, False, algorithm)
+        engine.convolutional_backward_weight(x, grad, weight, 1, 1, 1, algorithm)
+print(progress.functions)
+"""
+
+
+@needs_jit
+def test_a_second_run_compiles_nothing():
+    cache = _cache.root().parent
+    finish(start(cache, code=CONVOLUTIONS))
+    assert finish(start(cache, code=CONVOLUTIONS)) == ("0", "")

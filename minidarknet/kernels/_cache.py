@@ -23,7 +23,7 @@ from pathlib import Path
 import llvmlite
 import numpy
 from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
-from numba import __version__, config
+from numba import __version__, config, types
 
 from minidarknet.files import replacing
 from minidarknet.paths import cache_folder
@@ -163,8 +163,14 @@ class KernelCache(NullCache):
 
     def _file(self, sig):
         digest = self.digest.copy()
-        digest.update(f"{self.function.__module__} {self.function.__code__.co_firstlineno} {sig}".encode())
+        digest.update(f"{self.function.__module__} {self.function.__code__.co_firstlineno} {_spelled(sig)}".encode())
         return folder() / f"{self._stem()}-{digest.hexdigest()[:16]}.nbc"
+
+
+def _spelled(sig):
+    """The argument types `sig` as text that tells them all apart; Numba's tells nothing of a named tuple but its name."""
+    classes = [kind.instance_class for kind in getattr(sig, "args", sig) if isinstance(kind, types.BaseNamedTuple)]
+    return f"{sig} {[(one.__module__, one.__qualname__) for one in classes]}"
 
 
 def tidy(place, own):
