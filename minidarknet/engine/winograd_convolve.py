@@ -10,6 +10,8 @@ in the core's second-level cache, one plane of U in the first. Slices of channel
 weights are transformed anew by every task, which is faster than fetching 36/9 times as many numbers from memory. How all
 is cut up, and who makes V, is decided in winograd_plan.py.
 """
+from typing import NamedTuple
+
 import numba
 
 from minidarknet.engine.finish import MEASURE, bytes_of_sums, finish_tile, merge_sums, start_sums, store_sums
@@ -59,19 +61,32 @@ def _transform_weights(taps, first, width, channel, depth, plan, u, packed):
                       u + FLOAT * (i * width + j), plan.u_plane)
 
 
-@jit
-def _expected_weights(taps, first, channel, value):
-    """(address, step), in bytes, of a share of the next weights, for products to fetch that come before they are read.
+class Ahead(NamedTuple):
+    """What products have fetched for those who come next; all ints, bytes.
 
-    Products leave memory idle, transforms wait for it. first, channel: where those weights begin. The shares are those of
-    the positions `value` 0 .. 35: a cache line of one tap's filters, of every channel. Where there is nothing to fetch, or
-    once all is shared out: the first line again.
+    m, u: how much of M, and of U at the next position, is due per row of a block and step of depth. weights: address of the
+    first cache line of a share of the next weights; step: from one channel's to the next's.
+    """
+
+    m: int
+    u: int
+    weights: int
+    step: int
+
+
+@jit
+def _ahead(taps, first, channel, value, m, u):
+    """The Ahead of position `value` 0 .. 35; first, channel: where the weights begin that are transformed next. Ints.
+
+    Products leave memory idle, transforms wait for it. A position's share is a cache line of one tap's filters, of every
+    channel. Where there is nothing to fetch, or once all is shared out, it is the first line again and again.
     """
     tap, line = value // LINES, value % LINES
     if first >= taps.outputs or tap >= TAPS_SIDE ** 2 or taps.output != 1:
-        return taps.address, 0
-    return (taps.address + FLOAT * (tap // TAPS_SIDE * taps.row + tap % TAPS_SIDE * taps.column
-                                    + filter_offset(taps, first) + LINE * line + channel * taps.input), FLOAT * taps.input)
+        return Ahead(m, u, taps.address, 0)
+    start = taps.address + FLOAT * (tap // TAPS_SIDE * taps.row + tap % TAPS_SIDE * taps.column
+                                    + filter_offset(taps, first) + LINE * line + channel * taps.input)
+    return Ahead(m, u, start, FLOAT * taps.input)
 
 
 @jit
@@ -83,25 +98,24 @@ def _write_tables(table, depth, width):
 
 
 @jit
-def _multiply_rows(plan, v, u, m, count, depth, width, table, add, of_m, of_u, weights, fetches):
+def _multiply_rows(plan, v, u, m, count, depth, width, table, add, ahead, fetches):
     """M (+)= V U for `count` tiles at one position: blocks of TALL rows, and as many SHORT ones as come out even.
 
     Meanwhile each block has its rows of M fetched, those of V at the next position, and a share of U there; the first one
-    also `weights`, an (address, step). of_m, of_u: bytes of M and U that are due per row of the block and step of depth.
-    fetches: True, or None where everything is near already, and no block has anything fetched.
+    also weights. ahead: Ahead; fetches: True, or None where everything is near already and nothing is fetched.
     """
     a_table, c_table = table, table + TABLE
     tall = TALL if width == WIDTH else NARROW_TALL
     short = SHORT if width == WIDTH else NARROW_SHORT
-    rest, row = count % tall, 0
+    rest, row = count % tall, 0  # what one or two short blocks hold as well as a tall one, they take: the last ones
     short_ones = 0 if rest == 0 or rest > short else 1 if rest > 2 * short - tall or count < tall else 2
     while row < count:
         use_tall = row < count - short * short_ones
         rows = tall if use_tall else short
         a, c = v + FLOAT * row * plan.depth, m + FLOAT * row * width
-        near = where_wanted(fetches, ((c, rows * of_m), (a + plan.v_plane, rows * FLOAT),
-                                      (u + plan.u_plane + row * of_u * depth, min(rows * of_u, ALIGNMENT))))
-        far = where_wanted(fetches, ((weights[0], weights[1] if row == 0 else 0),))
+        near = where_wanted(fetches, ((c, rows * ahead.m), (a + plan.v_plane, rows * FLOAT),
+                                      (u + plan.u_plane + row * ahead.u * depth, min(rows * ahead.u, ALIGNMENT))))
+        far = where_wanted(fetches, ((ahead.weights, ahead.step if row == 0 else 0),))
         if width == WIDTH:
             if use_tall:
                 multiply(TALL, NV, 1, depth, a_table, a, 1, 0, u, WIDTH, 0, c_table, c, add, near, far)
@@ -119,8 +133,7 @@ def _multiply_rows(plan, v, u, m, count, depth, width, table, add, of_m, of_u, w
 def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own, fetches):
     """One chunk of tiles times `plan.group` blocks of filters, into out.
 
-    first_block int; v: address of the chunk's V; own: the thread's memory; fetches: see
-    _multiply_rows.
+    first_block int; v: address of the chunk's V; own: the thread's memory; fetches: see _multiply_rows.
     """
     last_block = min(first_block + plan.group, plan.blocks)
     first_tile = chunk * plan.chunk
@@ -140,13 +153,13 @@ def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own, fetches)
                 next_block, next_channel = (first_block, channel + depth) if part + 1 < plan.slices else (next_block, 0)
             of_m, of_u = FLOAT * width // depth, FLOAT * width // count
             for value in range(VALUES):
-                weights = _expected_weights(taps, next_block * WIDTH, next_channel, value)
+                ahead = _ahead(taps, next_block * WIDTH, next_channel, value, of_m, of_u)
                 first, last = tiles_at(tiles, value)
                 first = max(first - first_tile, 0)
                 _multiply_rows(plan, v + part * plan.v_slice + value * plan.v_plane + FLOAT * first * plan.depth,
                                u + value * plan.u_plane, m + value * plan.m_plane + FLOAT * first * width,
-                               min(last - first_tile, count) - first, depth, width, own, part > 0,
-                               of_m, of_u, weights, fetches)
+                               min(last - first_tile, count) - first, depth, width, own, part > 0, ahead,
+                               fetches)
     for block in range(first_block, last_block):
         left = taps.outputs - block * WIDTH
         width = WIDTH if left > NARROW else NARROW
