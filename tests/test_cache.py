@@ -193,7 +193,7 @@ def test_clear_removes_keys_and_nothing_else(tmp_path, monkeypatch):
 
 
 class Plan(NamedTuple):
-    """Named like the engine's plans, with as many numbers as those of Winograd's convolution."""
+    """Named like the engine's plans."""
 
     tiles: int
     chunk: int

@@ -7,7 +7,7 @@ three results leaves it out, and 13 = 4 + 3 + 3 + 3 lines cost 6 + 5 + 5 + 5 pro
 
       4   3 3 3         A  all 36 products
     4 A   B B B         B  five columns of six              numbered B A C D: the tiles that need a product at infinity
-    3 C   D D D         C  five rows of six                 follow each other, B A that of a column, A C that of a row
+    3 C   D D D         C  five rows of six                 follow each other: B A in the last row, A C in the last column
     3 C   D D D         D  5 x 5: 441 products for 13 x 13 results, not 576
     3 C   D D D
 
@@ -58,7 +58,7 @@ class Tiling(NamedTuple):
     before_d: int
 
 
-_kept = []  # the arrays whose addresses stand in a Tiling: some kB per shape
+_kept = []  # the arrays whose addresses stand in a Tiling: 32 bytes per tile of every shape
 
 
 @jit
