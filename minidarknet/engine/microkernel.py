@@ -20,7 +20,7 @@ depth, as evenly as that. (In a burst between two blocks the same fetching would
 """
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 from minidarknet.engine.vector import FAR, FLOAT, LANE, LANES, NEAR, REGISTER, REGISTERS, fetch, spread
 
@@ -145,18 +145,6 @@ class _Emitter:
             results.append(phi)
         for place, result in zip(places, results):
             self.store(result, place)
-
-
-def where_wanted(wanted, streams):
-    """What `multiply` takes as near or far: streams, or () where wanted is None. Decided while a kernel is compiled."""
-    return () if wanted is None else streams
-
-
-@overload(where_wanted)
-def _(wanted, streams):
-    if isinstance(wanted, types.NoneType):
-        return lambda wanted, streams: ()
-    return lambda wanted, streams: streams
 
 
 def _lines(builder, level, streams, kind):

@@ -16,7 +16,7 @@ import numba
 
 from minidarknet.engine.finish import MEASURE, bytes_of_sums, finish_tile, merge_sums, start_sums, store_sums
 from minidarknet.engine.memory import ALIGNMENT, scratch
-from minidarknet.engine.microkernel import NV, TALL, multiply, where_wanted
+from minidarknet.engine.microkernel import NV, TALL, multiply
 from minidarknet.engine.pack import Taps, filter_offset, pack
 from minidarknet.engine.tiling import PLACE, tiles_at, tiling
 from minidarknet.engine.vector import FLOAT, LANES, prefetch, read_integer, write_integer
@@ -64,29 +64,30 @@ def _transform_weights(taps, first, width, channel, depth, plan, u, packed):
 class Ahead(NamedTuple):
     """What products have fetched for those who come next; all ints, bytes.
 
-    m, u: how much of M, and of U at the next position, is due per row of a block and step of depth. weights: address of the
-    first cache line of a share of the next weights; step: from one channel's to the next's.
+    m, v, u: how much of M, and of V and U at the next position, is due per row of a block and step of depth. weights:
+    address of the first cache line of a share of the next weights; step: from one channel's to the next's.
     """
 
     m: int
+    v: int
     u: int
     weights: int
     step: int
 
 
 @jit
-def _ahead(taps, first, channel, value, m, u):
+def _ahead(taps, first, channel, value, m, v, u):
     """The Ahead of position `value` 0 .. 35; first, channel: where the weights begin that are transformed next. Ints.
 
     Products leave memory idle, transforms wait for it. A position's share is a cache line of one tap's filters, of every
     channel. Where there is nothing to fetch, or once all is shared out, it is the first line again and again.
     """
     tap, line = value // LINES, value % LINES
-    if first >= taps.outputs or tap >= TAPS_SIDE ** 2 or taps.output != 1:
-        return Ahead(m, u, taps.address, 0)
+    if m == 0 or first >= taps.outputs or tap >= TAPS_SIDE ** 2 or taps.output != 1:
+        return Ahead(m, v, u, taps.address, 0)
     start = taps.address + FLOAT * (tap // TAPS_SIDE * taps.row + tap % TAPS_SIDE * taps.column
                                     + filter_offset(taps, first) + LINE * line + channel * taps.input)
-    return Ahead(m, u, start, FLOAT * taps.input)
+    return Ahead(m, v, u, start, FLOAT * taps.input)
 
 
 @jit
@@ -98,11 +99,11 @@ def _write_tables(table, depth, width):
 
 
 @jit
-def _multiply_rows(plan, v, u, m, count, depth, width, table, add, ahead, fetches):
+def _multiply_rows(plan, v, u, m, count, depth, width, table, add, ahead):
     """M (+)= V U for `count` tiles at one position: blocks of TALL rows, and as many SHORT ones as come out even.
 
     Meanwhile each block has its rows of M fetched, those of V at the next position, and a share of U there; the first one
-    also weights. ahead: Ahead; fetches: True, or None where everything is near already and nothing is fetched.
+    also weights. ahead: Ahead, with 0 bytes of all where everything is near already.
     """
     a_table, c_table = table, table + TABLE
     tall = TALL if width == WIDTH else NARROW_TALL
@@ -113,9 +114,11 @@ def _multiply_rows(plan, v, u, m, count, depth, width, table, add, ahead, fetche
         use_tall = row < count - short * short_ones
         rows = tall if use_tall else short
         a, c = v + FLOAT * row * plan.depth, m + FLOAT * row * width
-        near = where_wanted(fetches, ((c, rows * ahead.m), (a + plan.v_plane, rows * FLOAT),
-                                      (u + plan.u_plane + row * ahead.u * depth, min(rows * ahead.u, ALIGNMENT))))
-        far = where_wanted(fetches, ((ahead.weights, ahead.step if row == 0 else 0),))
+        near = ((c, rows * ahead.m), (a + plan.v_plane, rows * ahead.v),
+                (u + plan.u_plane + row * ahead.u * depth, min(rows * ahead.u, ALIGNMENT)))
+        if ahead.m == 0:  # all is near: always the same line
+            near = ((table, 0), (table, 0), (table, 0))
+        far = ((ahead.weights, ahead.step if row == 0 else 0),)
         if width == WIDTH:
             if use_tall:
                 multiply(TALL, NV, 1, depth, a_table, a, 1, 0, u, WIDTH, 0, c_table, c, add, near, far)
@@ -130,10 +133,10 @@ def _multiply_rows(plan, v, u, m, count, depth, width, table, add, ahead, fetche
 
 
 @jit
-def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own, fetches):
+def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own):
     """One chunk of tiles times `plan.group` blocks of filters, into out.
 
-    first_block int; v: address of the chunk's V; own: the thread's memory; fetches: see _multiply_rows.
+    first_block int; v: address of the chunk's V; own: the thread's memory.
     """
     last_block = min(first_block + plan.group, plan.blocks)
     first_tile = chunk * plan.chunk
@@ -151,15 +154,16 @@ def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own, fetches)
             next_block, next_channel = block + 1, channel
             if next_block == last_block:
                 next_block, next_channel = (first_block, channel + depth) if part + 1 < plan.slices else (next_block, 0)
-            of_m, of_u = FLOAT * width // depth, FLOAT * width // count
+            of_m, of_v, of_u = FLOAT * width // depth, FLOAT, FLOAT * width // count
+            if plan.shared == 0:  # V is the task's own and near, and so is all the rest
+                of_m, of_v, of_u = 0, 0, 0
             for value in range(VALUES):
-                ahead = _ahead(taps, next_block * WIDTH, next_channel, value, of_m, of_u)
+                ahead = _ahead(taps, next_block * WIDTH, next_channel, value, of_m, of_v, of_u)
                 first, last = tiles_at(tiles, value)
                 first = max(first - first_tile, 0)
                 _multiply_rows(plan, v + part * plan.v_slice + value * plan.v_plane + FLOAT * first * plan.depth,
                                u + value * plan.u_plane, m + value * plan.m_plane + FLOAT * first * width,
-                               min(last - first_tile, count) - first, depth, width, own, part > 0, ahead,
-                               fetches)
+                               min(last - first_tile, count) - first, depth, width, own, part > 0, ahead)
     for block in range(first_block, last_block):
         left = taps.outputs - block * WIDTH
         width = WIDTH if left > NARROW else NARROW
@@ -173,40 +177,42 @@ def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own, fetches)
             store_sums(finish, chunk, channel, left - j, work)
 
 
-@parallel
-def transform_wave(x, tiles, plan, first, memory):
-    """V of a wave of chunks, from chunk `first` (int) on, for tasks that share it.
+@jit
+def transform_shared(x, tiles, plan, first, i, memory, own):
+    """V of tile `i` (int) of the wave of chunks that begins with chunk `first` (int), for the tasks that share it.
 
-    x: Picture; tiles: Tiling; plan: Plan, or another with the same names; memory: Scratch.
+    x: Picture; tiles: Tiling; plan: Plan, or another with the same names; memory: Scratch; own: the thread's memory.
     """
-    start = first * plan.chunk
-    for i in prange(min(plan.tiles - start, plan.wave * plan.chunk)):
-        work = memory.address + memory.step * numba.get_thread_id() + plan.work
-        place = memory.shared + i // plan.chunk * plan.v_chunk + FLOAT * (i % plan.chunk) * plan.depth
-        transform_pixels(x, tiles, plan, start + i, place, work)
+    place = memory.shared + i // plan.chunk * plan.v_chunk + FLOAT * (i % plan.chunk) * plan.depth
+    transform_pixels(x, tiles, plan, first * plan.chunk + i, place, own + plan.work)
+
+
+@jit
+def transform_own(x, tiles, plan, chunk, own):
+    """V of a chunk (int), by the task that needs it, to its own memory. Returns its address.
+
+    x: Picture; tiles: Tiling; plan: Plan, or another with the same names; own: the thread's memory.
+    """
+    first = chunk * plan.chunk
+    for tile in range(first, min(first + plan.chunk, plan.tiles)):
+        transform_pixels(x, tiles, plan, tile, own + plan.local_v + FLOAT * (tile - first) * plan.depth, own + plan.work)
+    return own + plan.local_v
 
 
 @parallel
-def _multiply_wave(taps, out, tiles, plan, finish, first, memory):
-    """A task for every group of blocks of filters and every chunk of the wave that begins with chunk `first` (int)."""
-    groups = -(-plan.blocks // plan.group)
-    for task in prange(min(plan.wave, -(-plan.tiles // plan.chunk) - first) * groups):
-        chunk = task // groups
-        _blocks(taps, out, tiles, plan, finish, first + chunk, task % groups * plan.group,
-                memory.shared + chunk * plan.v_chunk, memory.address + memory.step * numba.get_thread_id(), True)
-
-
-@parallel
-def _multiply_own(x, taps, out, tiles, plan, finish, memory):
-    """A task for every chunk, which makes its own V and meets all filters."""
-    for chunk in prange(-(-plan.tiles // plan.chunk)):
-        own = memory.address + memory.step * numba.get_thread_id()
-        first = chunk * plan.chunk
-        for tile in range(first, min(first + plan.chunk, plan.tiles)):
-            transform_pixels(x, tiles, plan, tile, own + plan.local_v + FLOAT * (tile - first) * plan.depth,
-                             own + plan.work)
-        for block in range(0, plan.blocks, plan.group):
-            _blocks(taps, out, tiles, plan, finish, chunk, block, own + plan.local_v, own, None)
+def _convolve(x, taps, out, tiles, plan, finish, memory):
+    """Wave by wave: V, if tasks share it; then a task for every chunk of the wave and every share of the filters."""
+    chunks = -(-plan.tiles // plan.chunk)
+    for first in range(0, chunks, plan.wave):
+        if plan.shared:
+            for i in prange(min(plan.tiles - first * plan.chunk, plan.wave * plan.chunk)):
+                transform_shared(x, tiles, plan, first, i, memory, memory.address + memory.step * numba.get_thread_id())
+        for task in prange(min(plan.wave, chunks - first) * plan.shares):
+            own = memory.address + memory.step * numba.get_thread_id()
+            chunk, share = task // plan.shares, task % plan.shares
+            v = memory.shared + chunk * plan.v_chunk if plan.shared else transform_own(x, tiles, plan, first + chunk, own)
+            for block in range(share * plan.share, min((share + 1) * plan.share, plan.blocks), plan.group):
+                _blocks(taps, out, tiles, plan, finish, first + chunk, block, v, own)
 
 
 def winograd_convolve(x, taps, out, finish, joined=True):
@@ -222,11 +228,6 @@ def winograd_convolve(x, taps, out, finish, joined=True):
     memory = scratch(plan.own, plan.shared + bytes_of_sums(finish, chunks))
     if finish.mode == MEASURE:
         finish = finish._replace(sums=memory.shared + plan.shared)
-    if plan.wave:
-        for first in range(0, chunks, plan.wave):
-            transform_wave(x, tiles, plan, first, memory)
-            _multiply_wave(taps, out, tiles, plan, finish, first, memory)
-    else:
-        _multiply_own(x, taps, out, tiles, plan, finish, memory)
+    _convolve(x, taps, out, tiles, plan, finish, memory)
     if finish.mode == MEASURE:
         merge_sums(finish, chunks)

@@ -40,10 +40,10 @@ TABLE = 8 * MOST_ROWS              # bytes of the offsets of a block's rows
 class Plan(NamedTuple):
     """How a Winograd convolution is cut up; all ints, steps in bytes.
 
-    tiles: in all; chunk: tiles of a task; depth: channels of a slice; slices; blocks: of filters; group: blocks of a task;
-    wave: chunks for which V is made at once, for all tasks; 0 where each makes its own. v_plane, v_slice, v_chunk, u_plane,
-    m_plane: steps. Offsets in the thread's own memory: u, m, local_v, packed, work; own: bytes of it. shared: bytes of the V
-    that all tasks read.
+    tiles: in all; chunk: tiles of a task; depth: channels of a slice; slices; blocks: of filters; share: blocks of a task;
+    shares: of the blocks; group: blocks that a slice of V serves in a row; wave: chunks that are done at once. v_plane,
+    v_slice, v_chunk, u_plane, m_plane: steps. Offsets in the thread's own memory: u, m, local_v, packed, work; own: bytes
+    of it. shared: bytes of the V that all tasks read, 0 where each makes its own.
     """
 
     tiles: int
@@ -51,6 +51,8 @@ class Plan(NamedTuple):
     depth: int
     slices: int
     blocks: int
+    share: int
+    shares: int
     group: int
     wave: int
     v_plane: int
@@ -112,6 +114,8 @@ def plan_convolution(tiles, channels, filters, packs, threads):
     local_v = m + group * VALUES * m_plane
     packed = local_v + (0 if shared else v_chunk)
     work = packed + (FLOAT * TAPS_SIDE ** 2 * depth * WIDTH if packs else 0)
-    wave = chunks_of_wave(-(-tiles // chunk), v_chunk, -(-blocks // group), threads) if shared else 0
-    return Plan(tiles, chunk, depth, slices, blocks, group, wave, v_plane, v_slice, v_chunk, u_plane, m_plane, u, m,
-                local_v, packed, work, work + WORKSPACE, wave * v_chunk)
+    chunks, share = -(-tiles // chunk), group if shared else blocks
+    shares = -(-blocks // share)
+    wave = chunks_of_wave(chunks, v_chunk, shares, threads) if shared else chunks
+    return Plan(tiles, chunk, depth, slices, blocks, share, shares, group, wave, v_plane, v_slice, v_chunk, u_plane,
+                m_plane, u, m, local_v, packed, work, work + WORKSPACE, wave * v_chunk if shared else 0)

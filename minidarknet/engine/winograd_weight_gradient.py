@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numba
 
 from minidarknet.engine.memory import add_copies, even_share, odd_lines, scratch
-from minidarknet.engine.microkernel import TAPS, multiply, where_wanted
+from minidarknet.engine.microkernel import TAPS, multiply
 from minidarknet.engine.tiling import PLACE, tiles_at, tiling
 from minidarknet.engine.vector import FLOAT, LANES, read_integer, write_integer
 from minidarknet.engine.winograd import TAPS_SIDE, VALUES, WORKSPACE, gradients_tile, weights_tile
-from minidarknet.engine.winograd_convolve import transform_pixels, transform_wave
+from minidarknet.engine.winograd_convolve import transform_own, transform_shared
 from minidarknet.engine.winograd_plan import MOST_TILES, OWN_CACHE, WIDTH, chunks_of_wave
 from minidarknet.kernels._jit import jit, parallel, prange
 
@@ -70,12 +70,14 @@ def _transform_gradients(grad_out, tiles, plan, first, count, filter_, width, ow
 
 
 @jit
-def _multiply_slice(tiles, plan, first_tile, count, v, own, depth, width, fetches):
+def _multiply_slice(tiles, plan, first_tile, count, v, own, depth, width):
     """U = V^T Y for a slice of channels and a block of filters, at all 36 positions: the tiles where Y is not 0.
 
-    fetches: True: meanwhile V and Y of the next position are fetched, a share by every block; None where all is near.
+    Meanwhile V and Y of the next position are fetched, a share by every block; nothing where V is the task's own and near.
     """
     of_v, of_y = FLOAT * TAPS * HALF // width, FLOAT * TAPS * HALF // depth  # bytes per tile
+    if plan.shared == 0:
+        of_v, of_y = 0, 0
     for value in range(VALUES):
         first, last = tiles_at(tiles, value)
         first = max(first - first_tile, 0)
@@ -87,7 +89,7 @@ def _multiply_slice(tiles, plan, first_tile, count, v, own, depth, width, fetche
                 b = own + plan.y + value * plan.y_plane + FLOAT * (first * width + half)
                 c = own + plan.u + value * plan.u_plane + FLOAT * (channel * width + half)
                 multiply(TAPS, 2, 1, last - first, own, a, plan.depth, 0, b, width, 0, own + TABLE, c, 0,
-                         where_wanted(fetches, ((next_v, of_v), (next_y, of_y))), ())
+                         ((next_v, of_v), (next_y, of_y)), ())
                 next_v += count * of_v
                 next_y += count * of_y
 
@@ -104,7 +106,7 @@ def _add_slice(plan, weight, own, channel, depth, inputs, filter_, filters, widt
 
 
 @jit
-def _chunk(x, grad_out, weight, tiles, plan, chunk, v, block, first_slice, last_slice, add, own, fetches):
+def _chunk(x, grad_out, weight, tiles, plan, chunk, v, block, first_slice, last_slice, add, own):
     """One chunk of tiles, one block of filters, some slices of channels. v: address of the chunk's V."""
     first = chunk * plan.chunk
     count = min(plan.chunk, plan.tiles - first)
@@ -118,36 +120,32 @@ def _chunk(x, grad_out, weight, tiles, plan, chunk, v, block, first_slice, last_
     for part in range(first_slice, last_slice):
         channel = part * plan.depth
         depth = min(plan.depth, x.c - channel)
-        _multiply_slice(tiles, plan, first, count, v + part * plan.v_slice, own, depth, width, fetches)
+        _multiply_slice(tiles, plan, first, count, v + part * plan.v_slice, own, depth, width)
         _add_slice(plan, weight, own, channel, depth, x.c, filter_, grad_out.c, width, add)
 
 
 @parallel
-def _accumulate(x, grad_out, weight, tiles, plan, first_chunk, copies, memory):
-    """The wave of chunks that begins with chunk `first_chunk` (int): each task takes a share of the chunks and, where V is
-    shared, one block of filters and a share of the slices."""
+def _accumulate(x, grad_out, weight, tiles, plan, copies, memory):
+    """Wave by wave of chunks: V, if tasks share it; then each task takes a share of the chunks and, where V is shared, one
+    block of filters and a share of the slices."""
     size = FLOAT * TAPS_SIDE ** 2 * x.c * grad_out.c
     many = plan.blocks * plan.groups if plan.shared else 1
-    wave = min(plan.wave, plan.chunks - first_chunk)
-    for task in prange(plan.parts * many):
-        own = memory.address + memory.step * numba.get_thread_id()
-        part, rest = task // many, task % many
-        gradient = weight if plan.parts == 1 else copies + part * size
-        start = wave * part // plan.parts
-        for i in range(start, wave * (part + 1) // plan.parts):
-            chunk, add = first_chunk + i, plan.parts == 1 or i > start
-            if plan.shared:
-                group = rest // plan.blocks
-                _chunk(x, grad_out, gradient, tiles, plan, chunk, memory.shared + i * plan.v_chunk, rest % plan.blocks,
-                       plan.slices * group // plan.groups, plan.slices * (group + 1) // plan.groups, add, own, True)
-            else:
-                first = chunk * plan.chunk
-                for tile in range(first, min(first + plan.chunk, plan.tiles)):
-                    transform_pixels(x, tiles, plan, tile, own + plan.local_v + FLOAT * (tile - first) * plan.depth,
-                                     own + plan.work)
-                for block in range(plan.blocks):
-                    _chunk(x, grad_out, gradient, tiles, plan, chunk, own + plan.local_v, block, 0, plan.slices, add, own,
-                           None)
+    for first in range(0, plan.chunks, plan.wave):
+        if plan.shared:
+            for i in prange(min(plan.tiles - first * plan.chunk, plan.wave * plan.chunk)):
+                transform_shared(x, tiles, plan, first, i, memory, memory.address + memory.step * numba.get_thread_id())
+        wave = min(plan.wave, plan.chunks - first)
+        for task in prange(plan.parts * many):
+            own = memory.address + memory.step * numba.get_thread_id()
+            part, rest = task // many, task % many
+            gradient = weight if plan.parts == 1 else copies + part * size
+            block, group, blocks = (rest % plan.blocks, rest // plan.blocks, 1) if plan.shared else (0, 0, plan.blocks)
+            start = wave * part // plan.parts
+            for i in range(start, wave * (part + 1) // plan.parts):
+                v = memory.shared + i * plan.v_chunk if plan.shared else transform_own(x, tiles, plan, first + i, own)
+                for filters in range(block, block + blocks):
+                    _chunk(x, grad_out, gradient, tiles, plan, first + i, v, filters, plan.slices * group // plan.groups,
+                           plan.slices * (group + 1) // plan.groups, plan.parts == 1 or i > start, own)
 
 
 def _cut(tiles, channels, blocks):
@@ -187,9 +185,6 @@ def winograd_weight_gradient(x, grad_out, weight):
     memory = scratch(work + WORKSPACE, shared_v + (FLOAT * parts * 9 * x.c * grad_out.c if parts > 1 else 0))
     plan = Plan(total, chunk, chunks, wave, parts, groups, depth, slices, blocks, int(shared), v_plane, v_slice, v_chunk,
                 y_plane, u_plane, y, u, local_v, work)
-    for first in range(0, chunks, wave):
-        if shared:
-            transform_wave(x, tiles, plan, first, memory)
-        _accumulate(x, grad_out, weight, tiles, plan, first, memory.shared + shared_v, memory)
+    _accumulate(x, grad_out, weight, tiles, plan, memory.shared + shared_v, memory)
     if parts > 1:
         add_copies(memory.shared + shared_v, parts, TAPS_SIDE ** 2 * x.c * grad_out.c, weight)
