@@ -20,7 +20,7 @@ from minidarknet.engine.microkernel import NV, PIXELS, TALL, multiply
 from minidarknet.engine.pack import BLOCK, filter_offset, pack
 from minidarknet.engine.vector import FLOAT, LANES, load, load_all, read_integer, store, write_integer
 from minidarknet.engine.winograd import WORKSPACE
-from minidarknet.kernels._jit import jit, parallel, prange
+from minidarknet.kernels._jit import jit, parallel_once, prange
 
 WIDTH = BLOCK                  # filters of a block, in NV registers; 2 or 1 where there are no more filters
 HIGH = 2 * PIXELS              # rows of a block that is one register wide: enough sums at once to hide their latency
@@ -152,7 +152,7 @@ def _sweep(x, taps, out, plan, finish, group, filter_, first, last, k, own, pack
             copy_columns(tile, width, c_places, c, min(height, last - pixel), left, add)
 
 
-@parallel
+@parallel_once
 def _run(x, taps, out, plan, finish, memory):
     """A task for every chunk of pixels, group and block of filters."""
     pixels = out.b * out.h * out.w
@@ -172,7 +172,7 @@ def _run(x, taps, out, plan, finish, memory):
         finish_pixels(finish, out, chunk, first, last, group * taps.outputs + filter_, min(left, WIDTH), own + ASIDE)
 
 
-@parallel
+@parallel_once
 def _run_pooled(x, taps, out, plan, finish, memory, aside):
     """The same where the results are pooled: two rows at a time stay in the thread's memory, `aside` bytes from its
     beginning. out: of the poolings, but with the height and width of the results."""

@@ -23,7 +23,7 @@ from minidarknet.engine.direct import copy_columns
 from minidarknet.engine.memory import add_copies, even_share, row_address, scratch
 from minidarknet.engine.microkernel import TAPS, multiply
 from minidarknet.engine.vector import FLOAT, LANES, load, store_all, write_integer
-from minidarknet.kernels._jit import jit, parallel, prange
+from minidarknet.kernels._jit import jit, parallel_once, prange
 
 WIDTH = 2 * LANES           # filters of a block: two registers
 FILTERS = 4 * WIDTH         # filters of a task: x is packed once for all of them
@@ -119,7 +119,7 @@ def _add_taps(plan, lines, width, a_start, b, b_row, c_start, f, channels, left,
             copy_columns(tile, width, c_table, 0, min(TAPS, channels - first), left, add)
 
 
-@parallel
+@parallel_once
 def _accumulate(x, grad_out, weight, plan, memory):
     """All tasks of a weight gradient; see weight_gradient."""
     f = plan.groups * plan.filters

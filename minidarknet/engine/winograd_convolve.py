@@ -22,7 +22,7 @@ from minidarknet.engine.tiling import PLACE, tiles_at, tiling
 from minidarknet.engine.vector import FLOAT, LANES, prefetch, read_integer, write_integer
 from minidarknet.engine.winograd import TAPS_SIDE, VALUES, pixels_tile, results_columns, taps_tile
 from minidarknet.engine.winograd_plan import MOST_ROWS, NARROW, NARROW_NV, TABLE, WIDTH, plan_convolution
-from minidarknet.kernels._jit import jit, parallel, prange
+from minidarknet.kernels._jit import jit, parallel_once, prange
 
 SHORT = 4                        # rows of a lower block: TALL and SHORT ones make up every even number of tiles
 NARROW_TALL, NARROW_SHORT = MOST_ROWS, 2 * SHORT
@@ -199,7 +199,7 @@ def transform_own(x, tiles, plan, chunk, own):
     return own + plan.local_v
 
 
-@parallel
+@parallel_once
 def _convolve(x, taps, out, tiles, plan, finish, memory):
     """Wave by wave: V, if tasks share it; then a task for every chunk of the wave and every share of the filters."""
     chunks = -(-plan.tiles // plan.chunk)

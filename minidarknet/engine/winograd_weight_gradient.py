@@ -21,7 +21,7 @@ from minidarknet.engine.vector import FLOAT, LANES, read_integer, write_integer
 from minidarknet.engine.winograd import TAPS_SIDE, VALUES, WORKSPACE, gradients_tile, weights_tile
 from minidarknet.engine.winograd_convolve import transform_own, transform_shared
 from minidarknet.engine.winograd_plan import MOST_TILES, OWN_CACHE, WIDTH, chunks_of_wave
-from minidarknet.kernels._jit import jit, parallel, prange
+from minidarknet.kernels._jit import jit, parallel_once, prange
 
 DEPTH = 64              # channels of a slice
 HALF = 2 * LANES        # filters of one microkernel block
@@ -124,7 +124,7 @@ def _chunk(x, grad_out, weight, tiles, plan, chunk, v, block, first_slice, last_
         _add_slice(plan, weight, own, channel, depth, x.c, filter_, grad_out.c, width, add)
 
 
-@parallel
+@parallel_once
 def _accumulate(x, grad_out, weight, tiles, plan, copies, memory):
     """Wave by wave of chunks: V, if tasks share it; then each task takes a share of the chunks and, where V is shared, one
     block of filters and a share of the slices."""

@@ -33,7 +33,39 @@ def parallel(function):
     return dispatcher
 
 
+def parallel_once(function):
+    """`parallel`, for a function that always gets the same types, as the engine's do: addresses and tuples of numbers.
+
+    Numba looks at every number of every tuple to know which compiled code to take, 5 us a call; this one takes the code of
+    the first call. Other types later on are no crash: numbers are converted, anything else raises TypeError or ValueError.
+    """
+    dispatcher = parallel(function)
+    if not config.DISABLE_JIT and not issubclass(type(dispatcher), _OneAtATime):
+        dispatcher.__class__ = _compiled_once(type(dispatcher))
+    return dispatcher
+
+
+@cache
+def _compiled_once(dispatcher):
+    """A subclass of Numba's class `dispatcher` that calls the code of the first call."""
+    class CompiledOnce(dispatcher):
+        entry = None
+
+        def __call__(self, *args):
+            if self.entry is not None:
+                return self.entry(*args)
+            result = super().__call__(*args)
+            (compiled,) = self.overloads.values()
+            self.entry = compiled.entry_point
+            return result
+    return CompiledOnce
+
+
 _calls = threading.RLock()
+
+
+class _OneAtATime:
+    """Marks classes that let one Python thread at a time call their functions."""
 
 
 @cache
@@ -42,7 +74,7 @@ def _one_at_a_time(dispatcher):
 
     Numba's last resort, the threading layer workqueue, ends the process when two networks compute at once.
     """
-    class OneAtATime(dispatcher):
+    class OneAtATime(_OneAtATime, dispatcher):
         def __call__(self, *args):
             with _calls:
                 return super().__call__(*args)
