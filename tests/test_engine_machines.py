@@ -52,6 +52,7 @@ def check_in_short(lanes):
     import test_engine
     import test_engine_fused
     import test_engine_passes
+    import test_engine_region
     assert LANES == lanes
     rng = np.random.default_rng(0)
     for shape in SHORT:
@@ -66,6 +67,9 @@ def check_in_short(lanes):
         for pool in (False, True):
             test_engine_fused.test_agrees_with_the_kernels_one_after_the_other(rng, shape, pool, "leaky")
     test_engine_passes.test_sgd(rng, 4099)
+    for shape in test_engine_region.CASES[:5]:
+        test_engine_region.test_agrees(rng, shape, 1, 1)
+        test_engine_region.test_agrees(rng, shape, 0, 0)
 
 
 def test_compiled_code_is_kept(tmp_path):

@@ -11,22 +11,8 @@ strides), and input channels and filters change places (the block is then transp
 """
 from typing import NamedTuple
 
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
-
 from minidarknet.engine.microkernel import NV
-from minidarknet.engine.vector import (
-    FLOAT,
-    INTEGERS,
-    LANES,
-    REGISTER,
-    ZERO,
-    load,
-    read_number,
-    store_all,
-    write_number,
-)
+from minidarknet.engine.vector import FLOAT, LANES, ZERO, load, read_number, store_all, transpose, write_number
 from minidarknet.kernels._jit import jit
 
 BLOCK = NV * LANES  # filters that are read together, and lie together once packed
@@ -59,31 +45,6 @@ def filter_offset(taps, first):
     return first // BLOCK * taps.block + first % BLOCK * taps.output
 
 
-@intrinsic
-def _transpose(typing_context, source, source_step, target, target_step):
-    """Copy LANES x LANES numbers, rows becoming columns. Addresses in bytes, steps from row to row in bytes.
-
-    Interleaving row i with row i + LANES / 2, for all i, and doing that log2(LANES) times, transposes a square.
-    """
-    def generate(context, builder, signature, arguments):
-        source, source_step, target, target_step = arguments
-
-        def place(address, step, i):
-            moved = builder.add(address, builder.mul(step, ir.Constant(step.type, i)))
-            return builder.inttoptr(moved, REGISTER.as_pointer())
-
-        rows = [builder.load(place(source, source_step, i), align=FLOAT) for i in range(LANES)]
-        half = LANES // 2
-        low, high = ([lane for i in range(start, start + half) for lane in (i, i + LANES)] for start in (0, half))
-        for _ in range(LANES.bit_length() - 1):
-            rows = [builder.shuffle_vector(rows[i], rows[i + half], ir.Constant(INTEGERS, order))
-                    for i in range(half) for order in (low, high)]
-        for i, row in enumerate(rows):
-            builder.store(row, place(target, target_step, i), align=FLOAT)
-        return context.get_dummy_value()
-    return types.void(*[types.intp] * 4), generate
-
-
 @jit
 def _pack_tap(source, taps, left, width, target):
     """One tap: (inputs, left) numbers at `source`, zeros up to `width` columns, to `target`; strides from `taps`."""
@@ -96,7 +57,7 @@ def _pack_tap(source, taps, left, width, target):
     for j in range(0, width, LANES):
         squares = whole if left - j >= LANES else 0
         for i in range(0, squares, LANES):
-            _transpose(source + FLOAT * (i + j * taps.output), FLOAT * taps.output,
+            transpose(source + FLOAT * (i + j * taps.output), FLOAT * taps.output,
                        target + FLOAT * (i * width + j), FLOAT * width)
         for i in range(squares, taps.inputs):
             for lane in range(j, j + LANES):

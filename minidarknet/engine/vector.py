@@ -203,6 +203,33 @@ _arithmetic(operator.truediv, "fdiv")
 
 
 @intrinsic
+def transpose(typing_context, source, source_step, target, target_step):
+    """Copy LANES x LANES float32 numbers, rows becoming columns.
+
+    source, target: addresses; source_step, target_step: from row to row. All intp, bytes.
+
+    Interleaving row i with row i + LANES / 2, for all i, and doing that log2(LANES) times, transposes a square.
+    """
+    def generate(context, builder, signature, arguments):
+        source, source_step, target, target_step = arguments
+
+        def place(address, step, i):
+            moved = builder.add(address, builder.mul(step, ir.Constant(step.type, i)))
+            return builder.inttoptr(moved, REGISTER.as_pointer())
+
+        rows = [builder.load(place(source, source_step, i), align=FLOAT) for i in range(LANES)]
+        half = LANES // 2
+        low, high = ([lane for i in range(start, start + half) for lane in (i, i + LANES)] for start in (0, half))
+        for _ in range(LANES.bit_length() - 1):
+            rows = [builder.shuffle_vector(rows[i], rows[i + half], ir.Constant(INTEGERS, order))
+                    for i in range(half) for order in (low, high)]
+        for i, row in enumerate(rows):
+            builder.store(row, place(target, target_step, i), align=FLOAT)
+        return context.get_dummy_value()
+    return types.void(*[types.intp] * 4), generate
+
+
+@intrinsic
 def power_of_two(typing_context, shifted):
     """2^n in every lane of a vector, of shifted = n + 1.5 * 2^23: there the last bits of a float32 number are n itself.
 
