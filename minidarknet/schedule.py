@@ -7,8 +7,8 @@ import time
 import numpy as np
 
 SHORT_MINUTES = 10    # a run on the sample set without limits takes no longer
-SHORT_SHARE = 0.7     # of them for updates; the rest is for compiling, validation, pictures and a busy machine
-MANY_UPDATES = 1500   # a short schedule lowers the batch until it makes at least this many updates
+SHORT_SHARE = 0.8     # of them for updates; the rest is for validation, pictures and a busy machine
+MANY_UPDATES = 2000   # a short schedule lowers the batch until it makes at least this many updates
 SHORT_SIDE = 224      # pixels
 SHORT_RATE = 0.003
 OVERFIT_BATCH = 8

@@ -104,7 +104,10 @@ class Session:
         self.augmentation = self._augmentation(net)
         seconds = schedule.measure(net, self.task.some_truth)
         if self._wants_short_schedule():
-            cfg, net, seconds = self._shorten(cfg, net, seconds)
+            cfg, whole = self._shorten(cfg, net, seconds), net
+            net = self._network(cfg)
+            training_data.share_map(net, whole)
+            seconds = schedule.measure(net, self.task.some_truth)
         if not self.args.resume:
             self.folder = runs.claim_new(self.args.out, Path(self.args.cfg).stem)
         self._announce(net, seconds)
@@ -184,24 +187,16 @@ class Session:
         a = self.args
         return a.data == "sample" and not (a.max_batches or a.minutes or a.overfit or self.checkpoint)
 
-    def _shorten(self, cfg, whole, whole_seconds):
-        """(cfg, net, seconds of a mini-batch) with the short schedule, or what was given where that fits."""
-        net, seconds = whole, whole_seconds
-        for _ in range(2):  # a small input takes more than its share of the time: once more, with what it took
-            changes = schedule.short(net.options, seconds)
-            if not changes:
-                break
-            cfg = parser.override(cfg, changes | self.task.one_size(net))
-            net = self._network(cfg)
-            training_data.share_map(net, whole)
-            seconds = schedule.measure(net, self.task.some_truth)
-        if net is not whole:
-            o, old = net.options, whole.options
-            say(f"short schedule: the cfg's own {old.max_batches} updates would take "
-                f"{schedule.duration(old.max_batches * old.subdivisions * whole_seconds)}. On the sample set, "
-                f"without --max-batches and --minutes, it is scaled down to {o.max_batches} updates of "
-                f"{o.batch} pictures at {o.width} x {o.height} pixels, at most {schedule.SHORT_MINUTES} minutes")
-        return cfg, net, seconds
+    def _shorten(self, cfg, net, seconds):
+        changes = schedule.short(net.options, seconds)
+        if changes:
+            changes |= self.task.one_size(net)
+            whole = schedule.duration(net.options.max_batches * net.options.subdivisions * seconds)
+            say(f"short schedule: the cfg's own {net.options.max_batches} updates would take {whole}. On the sample set, "
+                f"without --max-batches and --minutes, it is scaled down to {changes['net.max_batches']} updates of "
+                f"{changes['net.batch']} pictures at {changes['net.width']} x {changes['net.height']} pixels, at most "
+                f"{schedule.SHORT_MINUTES} minutes")
+        return parser.override(cfg, changes)
 
     def _announce(self, net, seconds):
         o, a = net.options, self.args
