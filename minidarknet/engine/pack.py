@@ -58,7 +58,7 @@ def _pack_tap(source, taps, left, width, target):
         squares = whole if left - j >= LANES else 0
         for i in range(0, squares, LANES):
             transpose(source + FLOAT * (i + j * taps.output), FLOAT * taps.output,
-                       target + FLOAT * (i * width + j), FLOAT * width)
+                      target + FLOAT * (i * width + j), FLOAT * width)
         for i in range(squares, taps.inputs):
             for lane in range(j, j + LANES):
                 number = ZERO

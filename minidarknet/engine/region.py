@@ -6,7 +6,7 @@
     anchor-cell 2   x y w h o c0 c1 c2 ...           w w w w ...    where that has a number
         ...                                          ...            -turn-> out
 
-Nearly all of the work is exponentials, one per class: YOLO9000 has 28,254 classes in a cell.
+Nearly all of the work is exponentials, one per class: in YOLO9000 a cell's 3 anchors have 9418 each.
 """
 import numba
 import numpy as np
@@ -110,11 +110,15 @@ def _activate(x, out, cells, entries, anchors, count, coords, direct, softmax, b
 
 
 def region_activate(x, out, anchors, coords, direct, softmax, borders):
-    """x, y, objectness and class probabilities from raw numbers: sigma, and a softmax for each group of siblings.
+    """Raw numbers to activated ones: x, y in the cell, w and h as they are, sigma(objectness), class probabilities.
+
+        direct 1    x = sigma(z)                     softmax 1    P = softmax(z) over each group of siblings
+        direct 0    x = 1/2 + z anchor_w, y alike    softmax 0    P = sigma(z)
 
     x (b, h, w, n * (coords + 1 + classes)) float32; out: the same shape, another array, *written*; anchors (n, 2) in cells;
-    coords int; direct, softmax: 1 or 0; borders (groups + 1,) int: all as in kernels.region_activate, which does it where
-    arrays are not contiguous or hold fewer than LANES anchor-cells. Darknet: forward_region_layer.
+    coords: numbers of a box, int; borders (groups + 1,) int: the first class of each group, and `classes`. The kernel does
+    it where arrays are not contiguous or hold fewer than LANES anchor-cells.
+    Paper: YOLO9000, "Direct location prediction", "Hierarchical classification". Darknet: forward_region_layer.
     """
     cells, entries = x[..., 0].size * len(anchors), x.shape[3] // len(anchors)
     if cells < LANES or not (x.flags.c_contiguous and out.flags.c_contiguous):

@@ -1,11 +1,11 @@
 """How a Winograd convolution is cut into tasks, and how much memory they need.
 
-                      tiles x channels                        a task: a chunk of tiles, a group of blocks of filters
-          slice  slice  slice
-        +------+------+------+ chunk                          for every slice of channels, for every block:
-        |  V   |      |      |                                    U of the slice and the block;  M += V U
-        +------+------+------+ chunk                          for every block:
-        |      |      |      |                                    results from M
+                      tiles x channels                        a task: a chunk of tiles, a share of the blocks of filters
+          slice  slice  slice                                 for every group of one or two of those blocks:
+        +------+------+------+ chunk                              for every slice of channels, for every block:
+        |  V   |      |      |                                        U of the slice and the block;  M += V U
+        +------+------+------+ chunk                              for every block:
+        |      |      |      |                                        results from M
         +------+------+------+
 
 V of a chunk is made by the task itself, in its core's cache, while there are few channels; else by all threads, for a
@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     """How a Winograd convolution is cut up; all ints, steps in bytes.
 
     tiles: in all; chunk: tiles of a task; depth: channels of a slice; slices; blocks: of filters; share: blocks of a task;
-    shares: of the blocks; group: blocks that a slice of V serves in a row; wave: chunks that are done at once. v_plane,
+    shares: tasks of a chunk; group: blocks that a slice of V serves in a row; wave: chunks that are done at once. v_plane,
     v_slice, v_chunk, u_plane, m_plane: steps. Offsets in the thread's own memory: u, m, local_v, packed, work; own: bytes
     of it. shared: bytes of the V that all tasks read, 0 where each makes its own.
     """
