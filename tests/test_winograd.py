@@ -22,7 +22,8 @@ TOLERANCE = 1e-5  # relative to the largest result; direct convolution: 2e-6
 SHAPES = [(1, 4, 4, 16, 16), (1, 1, 1, 5, 3), (2, 5, 3, 3, 70), (1, 16, 12, 125, 33), (3, 7, 9, 17, 125), (8, 2, 3, 20, 20),
           (2, 13, 13, 130, 65), (1, 9, 30, 64, 128), (4, 21, 22, 8, 12)]
 SHAPES += [(b, grid, grid, 18, 34) for b in (1, 4) for grid in range(10, 20)]
-CUTS = [(1, 60, 61, 70, 20), (8, 26, 26, 40, 150), (2, 104, 100, 20, 40), (1, 76, 75, 250, 70)]  # many chunks
+CUTS = [(1, 60, 61, 70, 20), (8, 26, 26, 40, 150), (2, 104, 100, 20, 40), (1, 76, 75, 250, 70),
+        (4, 104, 104, 8, 70)]  # many chunks
 
 
 def case_of(rng, shape, **kwargs):
@@ -179,6 +180,24 @@ def test_same_bits_in_waves_of_any_size(cut, monkeypatch):
     waves.clear()
     assert bits() == whole
     assert any(chunks > wave == 1 for chunks, wave in waves)
+
+
+@pytest.mark.parametrize("wave", [None, 1, 2])
+def test_the_weight_gradient_in_one_share(rng, monkeypatch, wave):
+    """Several chunks and blocks of filters in one task's share, V its own (None) or in waves, as layers of a thousand
+    filters have it: each chunk counts once."""
+    case, cuts = case_of(rng, (9, 24, 26, 40, 70)), []
+    cut = winograd_weight_gradient._cut
+    monkeypatch.setattr(winograd_weight_gradient, "TASKS", 1)
+    monkeypatch.setattr(winograd_weight_gradient, "_cut", lambda *sizes: cuts.append(cut(*sizes)) or cuts[-1])
+    if wave:
+        monkeypatch.setattr(winograd_weight_gradient, "LEAST_TILES", 10 ** 6)
+        monkeypatch.setattr(winograd_weight_gradient, "chunks_of_wave", lambda *_: wave)
+    found = case.weights(start=2)
+    (chunk, _, _, parts, _, shared), = cuts
+    assert parts == 1 and shared == (wave is not None)
+    assert count_tiles(9, 24, 26) > (wave or 1) * chunk
+    assert close(found, 2 + case.in_float64().weights(kernels), TOLERANCE)
 
 
 def test_large_then_small_then_large_again(rng):
