@@ -83,6 +83,7 @@ class Fused:
     def resize(self, batch, train):
         """Make the buffers for `batch` pictures of the present shape: out, grad (of the last layer) and z."""
         conv = self.conv
+        conv.forget_call()
         apart = train and (self.pools or conv.norm or self.kind in CURVED)  # z must outlive act(u)
         conv.z = conv.buffer("z", (batch, *conv.shape), conv.grad_margin) if apart else None
         self.last.make_output(batch, train, 0 if apart else conv.grad_margin)
@@ -91,8 +92,7 @@ class Fused:
         """The convolution's source -> out of the last layer."""
         conv = self.conv
         if not run.train:
-            self._fold(run)
-            conv.convolve_predicting(self.factor, self.shift, self.pools, self.last.out)
+            conv.predict(self.pools, self.last.out)
             return
         z = self.last.out if conv.z is None else conv.z
         if conv.norm:
@@ -100,13 +100,8 @@ class Fused:
             conv.norm.follow(z[..., 0].size, run)
         else:
             conv.convolve(z)
-        self._fold(run)
-        conv.ops.fused_forward(z, self.factor, self.shift, self.kind, self.pools, self.last.out)
-
-    def _fold(self, run):
-        """factor and shift, from the statistics of the batch (training) or the rolling ones (prediction)."""
-        conv = self.conv
         self.factor, self.shift = conv.norm.fold(run) if conv.norm else (np.ones_like(conv.bias), conv.bias)
+        conv.ops.fused_forward(z, self.factor, self.shift, self.kind, self.pools, self.last.out)
 
     def backward(self, run):
         """grad of the last layer -> the source's grad (written or accumulated) and the params' grads (accumulated)."""

@@ -50,8 +50,8 @@ def predict(case, kind, pool):
     rng, (b, h, w, f) = np.random.default_rng(5), case.grad_out.shape
     factor, shift = rng.standard_normal((2, f), np.float32)  # of either sign
     out = framed(np.ones((b, -(-h // 2), -(-w // 2), f) if pool else (b, h, w, f), np.float32))
-    engine.convolutional_predict(case.x, case.weight, factor, shift, activation_code(kind), pool, out, *case.how,
-                                 case.algorithm)
+    norm = factor, shift, None, None, 0
+    engine.convolutional_prediction(case.x, case.weight, norm, activation_code(kind), pool, out, *case.how, case.algorithm)()
     return out, factor, shift
 
 
@@ -78,6 +78,34 @@ def test_predict(rng, shape, algorithm, kind, pool):
     kernels.activation_forward(expected, activation_code(kind))
     assert close(out, pooled(expected) if pool else expected, 1e-5)
     assert margin_is_zero(out)
+
+
+@pytest.mark.parametrize("missing", ["nothing", "scale", "statistics", "all but bias"])
+def test_batch_norm_is_folded(rng, shape, algorithm, missing):
+    """scale * (z - mean) / sqrt(variance + epsilon) + bias in float64, as far as it is there."""
+    case = Case(rng, shape, algorithm=algorithm)
+    filters = case.grad_out.shape[3]
+    scale, bias, mean = rng.standard_normal((3, filters), np.float32)
+    variance = rng.random(filters, np.float32)
+    variance[0] = 0
+    if missing in ("scale", "all but bias"):
+        scale = None
+    if missing in ("statistics", "all but bias"):
+        mean = variance = None
+    out = framed(np.ones(case.grad_out.shape, np.float32))
+    norm = scale, bias, mean, variance, .25
+    call = engine.convolutional_prediction(case.x, case.weight, norm, activation_code("linear"), False, out, *case.how,
+                                           case.algorithm)
+    for _ in range(2):
+        call()
+        normed = expected_results(case)
+        if mean is not None:
+            normed = (normed - mean) / np.sqrt(variance.astype(np.float64) + .25)
+        assert close(out, (1 if scale is None else scale) * normed + bias, 1e-5)
+        assert margin_is_zero(out)
+        for array in (scale, bias, mean, variance, case.x, case.weight):  # the same Call reads them all anew
+            if array is not None:
+                array += np.float32(.5) * array
 
 
 def test_same_bits_on_one_and_two_threads(shape, algorithm, same_bits):

@@ -48,8 +48,8 @@ def test_predictions_have_the_same_bits(rng, shape, algorithm, pool):
 
     def predict(weight):
         out = framed(np.ones((b, -(-h // 2), -(-w // 2), f) if pool else (b, h, w, f), np.float32))
-        engine.convolutional_predict(case.x, weight, factor, shift, activation_code("leaky"), pool, out, *case.how,
-                                     algorithm)
+        norm = factor, shift, None, None, 0
+        engine.convolutional_prediction(case.x, weight, norm, activation_code("leaky"), pool, out, *case.how, algorithm)()
         return out
 
     plain, prepared = predict(case.weight), predict(engine.prepare(case.weight))

@@ -18,7 +18,7 @@ if not numba.config.DISABLE_JIT:
         convolutional_backward_weight,
         convolutional_forward,
         convolutional_measure,
-        convolutional_predict,
+        convolutional_prediction,
     )
     from minidarknet.engine.fused import fused_forward
     from minidarknet.engine.fused_gradient import fused_backward, fused_bias_backward
@@ -39,5 +39,5 @@ __all__ = [  # noqa: PLE0604 (names of kernels, which are strings)
     "route_backward", "route_forward", "sgd_update", "shortcut_backward_source", "shortcut_backward_x", "shortcut_forward",
 ]
 if not numba.config.DISABLE_JIT:  # several of the kernels' functions in one pass, for fuse.py
-    __all__ += ["convolutional_measure", "convolutional_predict", "fused_backward", "fused_bias_backward", "fused_forward",
-                "prepare", "restore"]
+    __all__ += ["convolutional_measure", "convolutional_prediction", "fused_backward", "fused_bias_backward",
+                "fused_forward", "prepare", "restore"]

@@ -8,16 +8,18 @@
 algorithm.py chooses. x needs `pad` pixels of zero margin around it in memory, grad_out `k - 1 - pad` (a layer's
 `margin` and `grad_margin`).
 """
+import numpy as np
+
 from minidarknet.engine.activations import SHAPES
 from minidarknet.engine.algorithm import use_winograd
-from minidarknet.engine.direct import convolve
+from minidarknet.engine.direct import direct_call
 from minidarknet.engine.finish import ACCUMULATE, ACTIVATE, MEASURE, WRITE, Finish
 from minidarknet.engine.memory import address_of, picture
 from minidarknet.engine.pack import BLOCK, Taps
 from minidarknet.engine.prepare import Prepared
 from minidarknet.engine.vector import FLOAT
 from minidarknet.engine.weight_gradient import weight_gradient
-from minidarknet.engine.winograd_convolve import winograd_convolve
+from minidarknet.engine.winograd_convolve import winograd_call
 from minidarknet.engine.winograd_weight_gradient import winograd_weight_gradient
 
 
@@ -29,7 +31,7 @@ def convolutional_forward(x, weight, out, stride, pad, groups, algorithm="auto")
     (b, oh, ow, f) float32, *written*; stride, pad ints in pixels; groups int; algorithm: one of algorithm.ALGORITHMS.
     Darknet: src/convolutional_layer.c.
     """
-    _forward(x, weight, picture(out), stride, pad, groups, algorithm, Finish(WRITE))
+    _forward_call(x, weight, picture(out), stride, pad, groups, algorithm, Finish(WRITE))()
 
 
 def convolutional_measure(x, weight, out, stride, pad, groups, mean, variance, algorithm="auto"):
@@ -38,28 +40,32 @@ def convolutional_measure(x, weight, out, stride, pad, groups, mean, variance, a
     x, weight, out, stride, pad, groups, algorithm: as convolutional_forward; mean, variance (f,) float32, *written*;
     M = b oh ow.
     """
-    _forward(x, weight, picture(out), stride, pad, groups, algorithm,
-             Finish(MEASURE, filters=len(mean), mean=address_of(mean), variance=address_of(variance)))
+    finish = Finish(MEASURE, filters=len(mean), mean=address_of(mean), variance=address_of(variance))
+    _forward_call(x, weight, picture(out), stride, pad, groups, algorithm, finish)()
 
 
-def convolutional_predict(x, weight, factor, shift, kind, pool, out, stride, pad, groups, algorithm="auto"):
-    """out = act(factor * (x convolved with weight) + shift), or the largest of that in every 2 x 2 window.
+def convolutional_prediction(x, weight, norm, kind, pool, out, stride, pad, groups, algorithm="auto"):
+    """The Call of a prediction: out = act(norm(x convolved with weight)), or the largest of that in every 2 x 2 window.
 
-    x, stride, pad, groups, algorithm: as convolutional_forward; weight: as there, or Prepared where groups is 1;
-    factor, shift (f,) float32: batch norm or bias folded into two numbers per filter; kind int: an activation of
-    activations.SHAPES, with pool of SLOPES; pool bool: windows of 2 x 2 with stride 2, smaller at an odd edge; out
-    (b, oh, ow, f) float32 or with pool (b, ceil(oh / 2), ceil(ow / 2), f), *written*.
+    norm adds bias, with batch norm it gives scale * (z - mean) / sqrt(variance + epsilon) + bias.
+    x, stride, pad, groups, algorithm: as convolutional_forward; weight: as there, or Prepared where groups is 1; norm:
+    (scale, bias, mean, variance, epsilon), arrays (f,) float32 and a float, scale, mean and variance None without batch
+    norm; kind int: an activation of activations.SHAPES, with pool of SLOPES; pool bool: windows of 2 x 2 with stride 2,
+    smaller at an odd edge; out (b, oh, ow, f) float32 or with pool (b, ceil(oh / 2), ceil(ow / 2), f), *written* by every
+    call. The Call (call.py) reads the numbers anew every time; keep the arrays as long as it.
     """
     target = picture(out)
     if pool:  # the pictures that are pooled; the strides are those of what is written
         target = target._replace(h=(x.shape[1] + 2 * pad - weight.shape[0]) // stride + 1,
                                  w=(x.shape[2] + 2 * pad - weight.shape[0]) // stride + 1)
-    _forward(x, weight, target, stride, pad, groups, algorithm,
-             Finish(ACTIVATE, int(pool), address_of(factor), address_of(shift), *SHAPES[kind], len(factor)))
+    *arrays, epsilon = norm
+    addresses = [0 if array is None else address_of(array) for array in arrays]
+    finish = Finish(ACTIVATE, int(pool), weight.shape[3], *addresses, np.float32(epsilon), *SHAPES[kind])
+    return _forward_call(x, weight, target, stride, pad, groups, algorithm, finish)
 
 
-def _forward(x, weight, out, stride, pad, groups, algorithm, finish):
-    """Convolve and finish; out: Picture, see finish.py."""
+def _forward_call(x, weight, out, stride, pad, groups, algorithm, finish):
+    """The Call that convolves and finishes; out: Picture, see finish.py."""
     k, _, cg, f = weight.shape
     if isinstance(weight, Prepared):
         taps = Taps(address_of(weight.array), k, k, cg, f, row=k * BLOCK, column=BLOCK, input=k * k * BLOCK, output=1,
@@ -69,9 +75,8 @@ def _forward(x, weight, out, stride, pad, groups, algorithm, finish):
                     block=BLOCK, group=f // groups)
     source = picture(x).moved(-pad, -pad)
     if use_winograd(algorithm, k, stride, pad, groups, *x.shape, f):
-        winograd_convolve(source, taps, out, finish)
-    else:
-        convolve(source, taps, out, stride, groups, finish)
+        return winograd_call(source, taps, out, finish)
+    return direct_call(source, taps, out, stride, groups, finish)
 
 
 def convolutional_backward_weight(x, grad_out, grad_weight, stride, pad, groups, algorithm="auto"):
@@ -120,6 +125,6 @@ def convolutional_backward_data(grad_out, weight, grad_x, stride, pad, groups, a
             # forward: iy = oy * stride + ky - pad
             window = source.moved((y + pad - last_y) // stride, (x + pad - last_x) // stride)
             if winograd:
-                winograd_convolve(window, taps, phase, finish)
+                winograd_call(window, taps, phase, finish)()
             else:
-                convolve(window, taps, phase, 1, groups, finish)
+                direct_call(window, taps, phase, 1, groups, finish)()

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numba
 
-from minidarknet.engine.finish import ACCUMULATE, MEASURE, bytes_of_sums, finish_pixels, merge_sums, pool_pixels
-from minidarknet.engine.memory import Picture, even_share, scratch
+from minidarknet.engine.call import Call
+from minidarknet.engine.finish import ACCUMULATE, begin, finish_pixels, memory_of, merge_sums, placed, pool_pixels
+from minidarknet.engine.memory import Picture, even_share
 from minidarknet.engine.microkernel import NV, PIXELS, TALL, multiply
 from minidarknet.engine.pack import BLOCK, filter_offset, pack
 from minidarknet.engine.vector import FLOAT, LANES, load, load_all, read_integer, store, write_integer
@@ -156,6 +157,7 @@ def _sweep(x, taps, out, plan, finish, group, filter_, first, last, k, own, pack
 def _run(x, taps, out, plan, finish, memory):
     """A task for every chunk of pixels, group and block of filters."""
     pixels = out.b * out.h * out.w
+    begin(finish, memory.shared)
     for task in prange(plan.chunks * plan.groups * plan.blocks):
         own = memory.address + memory.step * numba.get_thread_id()
         filter_, group = task % plan.blocks * WIDTH, task // plan.blocks % plan.groups
@@ -169,14 +171,17 @@ def _run(x, taps, out, plan, finish, memory):
             if not plan.ready:
                 pack(taps, group, filter_, _block_width(left), k * height, height, packed)
             _sweep(x, taps, out, plan, finish, group, filter_, first, last, k, own, packed)
-        finish_pixels(finish, out, chunk, first, last, group * taps.outputs + filter_, min(left, WIDTH), own + ASIDE)
+        finish_pixels(placed(finish, memory.shared), out, chunk, first, last, group * taps.outputs + filter_,
+                      min(left, WIDTH), own + ASIDE)
+    merge_sums(placed(finish, memory.shared), plan.chunks)
 
 
 @parallel_once
-def _run_pooled(x, taps, out, plan, finish, memory, aside):
+def _run_pooled(x, taps, out, plan, finish, aside, memory):
     """The same where the results are pooled: two rows at a time stay in the thread's memory, `aside` bytes from its
     beginning. out: of the poolings, but with the height and width of the results."""
     pairs = -(-out.h // 2)
+    begin(finish, memory.shared)
     for task in prange(plan.chunks * plan.groups * plan.blocks):
         own = memory.address + memory.step * numba.get_thread_id()
         filter_, group = task % plan.blocks * WIDTH, task // plan.blocks % plan.groups
@@ -201,11 +206,14 @@ def _run_pooled(x, taps, out, plan, finish, memory, aside):
                        packed + k * pass_step)
             channel = group * taps.outputs + filter_
             target = out.address + FLOAT * (pair // pairs * out.image + pair % pairs * out.row + channel)
-            pool_pixels(finish, own + aside, width, rows, out.w, target, out.pixel, channel, min(left, width))
+            pool_pixels(placed(finish, memory.shared), own + aside, width, rows, out.w, target, out.pixel, channel,
+                        min(left, width))
 
 
-def convolve(x, taps, out, stride, groups, finish):
-    """out[n, oy, ox, j] = sum over ky, kx, i of  x[n, oy * stride + ky, ox * stride + kx, i] * taps[ky, kx, i, j].
+def direct_call(x, taps, out, stride, groups, finish):
+    """The Call of a direct convolution.
+
+        out[n, oy, ox, j] = sum over ky, kx, i of  x[n, oy * stride + ky, ox * stride + kx, i] * taps[ky, kx, i, j]
 
     x Picture, which begins at the first pixel of the first window; taps Taps, at least one; out Picture, *written* as
     finish (finish.Finish) says; where that pools, the strides are those of the poolings; stride int in pixels; groups
@@ -230,14 +238,8 @@ def convolve(x, taps, out, stride, groups, finish):
         chunk = -(-chunk // height) * height
     plan = Plan(stride, groups, blocks, chunk, -(-lines // chunk), passes, rows, depth, a_row,
                 int(groups == taps.rows * taps.columns == 1 and taps.input == BLOCK))
+    needed = memory_of(finish, plan.chunks)
     if finish.pool:
         aside = TABLES + block * taps.rows
-        memory = scratch(aside + FLOAT * 2 * out.w * WIDTH)
-        _run_pooled(x, taps, out, plan, finish, memory, aside)
-        return
-    memory = scratch(TABLES + block * (taps.rows // passes), bytes_of_sums(finish, plan.chunks))
-    if finish.mode == MEASURE:
-        finish = finish._replace(sums=memory.shared)
-    _run(x, taps, out, plan, finish, memory)
-    if finish.mode == MEASURE:
-        merge_sums(finish, plan.chunks)
+        return Call(_run_pooled, (x, taps, out, plan, finish, aside), aside + FLOAT * 2 * out.w * WIDTH, needed)
+    return Call(_run, (x, taps, out, plan, finish), TABLES + block * (taps.rows // passes), needed)

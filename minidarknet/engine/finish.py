@@ -23,11 +23,11 @@ from typing import NamedTuple
 import numpy as np
 
 from minidarknet.engine.activations import STRAIGHT, activate, bent
+from minidarknet.engine.fold import fold
 from minidarknet.engine.maxpool import larger
 from minidarknet.engine.measure import (  # noqa: F401  (the convolutions take all of finishing from here)
     add_run,
     add_tile,
-    bytes_of_sums,
     merge_sums,
     start_sums,
     store_sums,
@@ -45,22 +45,48 @@ OFFSET = 8  # bytes of an entry in the tables of a Tiling
 class Finish(NamedTuple):
     """What to do with results, see the head of this file; what a mode does not need is 0.
 
-    mode: one of the four, int; pool: 1 or 0, with ACTIVATE. factor, shift: addresses of (filters,) float32, curved int and
-    slope float32: the activation, from activations.SHAPES: for ACTIVATE. filters: int, of the whole convolution. For
-    MEASURE mean, variance: addresses of (filters,) float32, *written*, and sums: address of bytes_of_sums bytes, see
-    measure.py.
+    mode: one of the four, int; pool: 1 or 0, with ACTIVATE; filters: int, of the whole convolution. scale, bias, mean,
+    variance: addresses of (filters,) float32: for ACTIVATE, *read*, as fold.py wants them, epsilon float32 too; for MEASURE
+    mean and variance, *written*. curved int and slope float32: the activation, from activations.SHAPES: for ACTIVATE.
+    sums, factor, shift: addresses in the convolution's memory, which `placed` knows: the table of measure.py, for MEASURE;
+    (filters,) float32 each, for ACTIVATE.
     """
 
     mode: int
     pool: int = 0
-    factor: int = 0
-    shift: int = 0
-    curved: int = STRAIGHT
-    slope: np.float32 = np.float32(1)
     filters: int = 0
+    scale: int = 0
+    bias: int = 0
     mean: int = 0
     variance: int = 0
+    epsilon: np.float32 = np.float32(0)
+    curved: int = STRAIGHT
+    slope: np.float32 = np.float32(1)
     sums: int = 0
+    factor: int = 0
+    shift: int = 0
+
+
+def memory_of(finish, chunks):
+    """Bytes (int) that `placed` needs. finish: Finish; chunks int: (chunks, 3, filters) float32: count, mean, scatter."""
+    if finish.mode == MEASURE:
+        return 3 * FLOAT * chunks * finish.filters
+    return 2 * FLOAT * finish.filters if finish.mode == ACTIVATE else 0
+
+
+@jit
+def placed(finish, memory):
+    """The Finish `finish` with its sums, factor and shift at `memory`, address of memory_of bytes: Numba has no _replace."""
+    return Finish(finish.mode, finish.pool, finish.filters, finish.scale, finish.bias, finish.mean, finish.variance,
+                  finish.epsilon, finish.curved, finish.slope, memory if finish.mode == MEASURE else 0, memory,
+                  memory + FLOAT * finish.filters)
+
+
+@jit
+def begin(finish, memory):
+    """What is done before the tasks begin: factor and shift are made. finish, memory: as in `placed`."""
+    if finish.mode == ACTIVATE:
+        fold(placed(finish, memory))
 
 
 @jit

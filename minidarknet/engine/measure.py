@@ -13,7 +13,7 @@ to a table, and at the end the shares of all chunks are merged in their order, w
 with M the sum of all counts. `origin` is the chunk's first result: sums of squares of numbers that lie far from 0 would
 lose their digits. With (n, m, s) = (count, sum, sum of squares) of the distances: sum (y - mean)^2 = s - m * m / n.
 
-`finish` is always a finish.Finish; where it has no place for a mean (another mode than MEASURE), nothing is done.
+`finish` is always a finish.Finish; where it has no place for sums (another mode than MEASURE), nothing is done.
 """
 import numpy as np
 
@@ -40,7 +40,7 @@ ONE = np.float32(1)
 @jit
 def start_sums(finish, work):
     """Forget the chunk before. finish: Finish; work: address of WORKSPACE bytes."""
-    if finish.mean:
+    if finish.sums:
         write_integer(work + COUNT, 0)
         store_all(work + ORIGIN, splat(ZERO))
         store_all(work + SUM, splat(ZERO))
@@ -110,7 +110,7 @@ def store_sums(finish, chunk, channel, left, work):
     finish: Finish, *written* at its sums; chunk: number of the chunk; channel: the first of `left` filters, in bytes;
     work: address of WORKSPACE bytes.
     """
-    if finish.mean:
+    if finish.sums:
         count = np.float32(read_integer(work + COUNT))
         total = load_all(work + SUM)
         away = total * splat(ONE / max(count, ONE))
@@ -124,7 +124,7 @@ def store_sums(finish, chunk, channel, left, work):
 @jit
 def merge_sums(finish, chunks):
     """Mean and biased variance of every filter, *written* where finish (Finish) says, from `chunks` (int) chunks."""
-    if finish.mean:
+    if finish.sums:
         step = FLOAT * finish.filters
         for channel in range(0, step, FLOAT):
             count, total = 0.0, 0.0
@@ -139,11 +139,3 @@ def merge_sums(finish, chunks):
                 scatter += read_number(at + 2 * step) + read_number(at) * away * away
             write_number(finish.mean + channel, np.float32(mean))
             write_number(finish.variance + channel, np.float32(max(scatter / count, 0.0)))
-
-
-def bytes_of_sums(finish, chunks):
-    """Bytes that the table finish.sums needs: (chunks, 3, filters) float32: count, mean, scatter.
-
-    finish: Finish; chunks int.
-    """
-    return 3 * FLOAT * chunks * finish.filters if finish.mean else 0

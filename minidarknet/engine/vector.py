@@ -70,8 +70,8 @@ def _lanes_before(builder, left):
     return builder.icmp_signed("<", ir.Constant(INTEGERS, list(range(LANES))), left)
 
 
-def _masked(builder, name, result, arguments):
-    """LLVM code: call the masked load or store `name`."""
+def _call(builder, name, result, arguments):
+    """LLVM code: call the function `name` of LLVM."""
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
     module = builder.module
     function = module.globals.get(name) or ir.Function(module, kind, name)
@@ -102,8 +102,8 @@ def _load_some(typing_context, address, left):
         pointer = builder.inttoptr(arguments[0], REGISTER.as_pointer())
         mask = _lanes_before(builder, arguments[1])
         zeros = ir.Constant(REGISTER, [0.0] * LANES)
-        return _masked(builder, f"llvm.masked.load.v{LANES}f32.p0", REGISTER,
-                       [pointer, ir.Constant(ir.IntType(32), FLOAT), mask, zeros])
+        return _call(builder, f"llvm.masked.load.v{LANES}f32.p0", REGISTER,
+                     [pointer, ir.Constant(ir.IntType(32), FLOAT), mask, zeros])
     return vector(types.intp, types.intp), generate
 
 
@@ -113,8 +113,8 @@ def _store_some(typing_context, address, value, left):
     def generate(context, builder, signature, arguments):
         pointer = builder.inttoptr(arguments[0], REGISTER.as_pointer())
         mask = _lanes_before(builder, arguments[2])
-        _masked(builder, f"llvm.masked.store.v{LANES}f32.p0", ir.VoidType(),
-                [arguments[1], pointer, ir.Constant(ir.IntType(32), FLOAT), mask])
+        _call(builder, f"llvm.masked.store.v{LANES}f32.p0", ir.VoidType(),
+              [arguments[1], pointer, ir.Constant(ir.IntType(32), FLOAT), mask])
         return context.get_dummy_value()
     return types.void(types.intp, vector, types.intp), generate
 
@@ -200,6 +200,14 @@ _arithmetic(operator.add, "fadd")
 _arithmetic(operator.sub, "fsub")
 _arithmetic(operator.mul, "fmul")
 _arithmetic(operator.truediv, "fdiv")
+
+
+@intrinsic
+def square_root(typing_context, value):
+    """The square roots of the lanes of the vector `value`, correctly rounded; NaN below 0."""
+    def generate(context, builder, signature, arguments):
+        return _call(builder, f"llvm.sqrt.v{LANES}f32", REGISTER, arguments)
+    return vector(vector), generate
 
 
 @intrinsic

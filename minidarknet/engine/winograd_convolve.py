@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numba
 
-from minidarknet.engine.finish import MEASURE, bytes_of_sums, finish_tile, merge_sums, start_sums, store_sums
-from minidarknet.engine.memory import ALIGNMENT, scratch
+from minidarknet.engine.call import Call
+from minidarknet.engine.finish import begin, finish_tile, memory_of, merge_sums, placed, start_sums, store_sums
+from minidarknet.engine.memory import ALIGNMENT
 from minidarknet.engine.microkernel import NV, TALL, multiply
 from minidarknet.engine.pack import Taps, filter_offset, pack
 from minidarknet.engine.tiling import PLACE, tiles_at, tiling
@@ -203,6 +204,7 @@ def transform_own(x, tiles, plan, chunk, own):
 def _convolve(x, taps, out, tiles, plan, finish, memory):
     """Wave by wave: V, if tasks share it; then a task for every chunk of the wave and every share of the filters."""
     chunks = -(-plan.tiles // plan.chunk)
+    begin(finish, memory.shared + plan.shared)
     for first in range(0, chunks, plan.wave):
         if plan.shared:
             for i in prange(min(plan.tiles - first * plan.chunk, plan.wave * plan.chunk)):
@@ -212,22 +214,20 @@ def _convolve(x, taps, out, tiles, plan, finish, memory):
             chunk, share = task // plan.shares, task % plan.shares
             v = memory.shared + chunk * plan.v_chunk if plan.shared else transform_own(x, tiles, plan, first + chunk, own)
             for block in range(share * plan.share, min((share + 1) * plan.share, plan.blocks), plan.group):
-                _blocks(taps, out, tiles, plan, finish, first + chunk, block, v, own)
+                _blocks(taps, out, tiles, plan, placed(finish, memory.shared + plan.shared), first + chunk, block, v, own)
+    merge_sums(placed(finish, memory.shared + plan.shared), chunks)
 
 
-def winograd_convolve(x, taps, out, finish, joined=True):
-    """out[n, oy, ox, j] = sum over ky, kx, i of x[n, oy + ky, ox + kx, i] * taps[ky, kx, i, j], ky, kx in 0..2.
+def winograd_call(x, taps, out, finish):
+    """The Call of a convolution by Winograd's formula.
+
+        out[n, oy, ox, j] = sum over ky, kx, i of  x[n, oy + ky, ox + kx, i] * taps[ky, kx, i, j],  ky, kx in 0..2
 
     x Picture, which begins at the first pixel of the first window, one line above and left of the first pixel, and has
     a margin of zeros; taps Taps of 3 x 3; out Picture of as many pixels (of the poolings, where finish pools), *written*
-    as finish (finish.Finish) says; joined: whether tiles may run across pictures (bool).
+    as finish (finish.Finish) says.
     """
-    tiles = tiling(x.b, x.h, x.w, x.image, x.row, x.pixel, out.image, out.row, out.pixel, joined, finish.pool)
+    tiles = tiling(x.b, x.h, x.w, x.image, x.row, x.pixel, out.image, out.row, out.pixel, True, finish.pool)
     plan = plan_convolution(tiles.tiles, taps.inputs, taps.outputs, taps.output != 1, numba.get_num_threads())
-    chunks = -(-plan.tiles // plan.chunk)
-    memory = scratch(plan.own, plan.shared + bytes_of_sums(finish, chunks))
-    if finish.mode == MEASURE:
-        finish = finish._replace(sums=memory.shared + plan.shared)
-    _convolve(x, taps, out, tiles, plan, finish, memory)
-    if finish.mode == MEASURE:
-        merge_sums(finish, chunks)
+    return Call(_convolve, (x, taps, out, tiles, plan, finish), plan.own,
+                plan.shared + memory_of(finish, -(-plan.tiles // plan.chunk)))

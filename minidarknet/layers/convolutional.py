@@ -49,6 +49,7 @@ class Convolutional(Weighted):
     def __init__(self, options, sources, ops, dtype=np.float32):
         super().__init__(options, sources, ops, dtype)
         self.pad = options.size // 2 if options.pad else options.padding
+        self.forget_call()
 
     @property
     def margin(self):
@@ -123,14 +124,24 @@ class Convolutional(Weighted):
         self.ops.convolutional_measure(self.sources[0].out, self.weight, z, *self._how, self.norm.mean,
                                        self.norm.variance, **self._choice)
 
-    def convolve_predicting(self, factor, shift, pool, out):
-        """act(factor * convolution + shift) per filter, or the largest of each 2 x 2 of it, to out. Only with the engine.
+    def predict(self, pool, out):
+        """act(norm(convolution)) with the rolling statistics, or the largest of each 2 x 2 of it, to out.
 
-        factor, shift (f,); pool bool; out (b, oh, ow, f), or (b, ceil(oh / 2), ceil(ow / 2), f) with pool.
+        pool bool; out (b, oh, ow, f), or (b, ceil(oh / 2), ceil(ow / 2), f) with pool. What there is to decide is decided
+        once, as long as the arrays stay the same; their numbers are read anew every time. Only with the engine.
         """
+        x, norm = self.sources[0].out, self.norm.rolling if self.norm else (None, self.bias, None, None, 0.0)
         weight = self._weight.for_prediction(self.ops) if self.options.groups == 1 else self.weight
-        self.ops.convolutional_predict(self.sources[0].out, weight, factor, shift, self.nonlinearity.code, pool, out,
-                                       *self._how, **self._choice)
+        planned = (pool, self._weight.moves, *map(id, (x, out, *norm)))
+        if planned != self._planned:
+            self._planned, self._arrays = planned, (x, out, *norm)  # while we keep them, nobody else gets their ids
+            self._call = self.ops.convolutional_prediction(x, weight, norm, self.nonlinearity.code, pool, out, *self._how,
+                                                           **self._choice)
+        self._call()
+
+    def forget_call(self):
+        """Let go of the arrays of the last prediction: others will take their place."""
+        self._planned = self._arrays = self._call = None
 
     def backward_convolution(self, grad):
         """From grad (b, oh, ow, f), dL/dz inside grad_margin zeros, to grad_weight and the source's grad."""

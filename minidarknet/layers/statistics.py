@@ -47,6 +47,11 @@ class Normalisation:
             self.follow(x[..., 0].size, run)
         ops.batchnorm_forward(x, self._choose(run), self.inverse, self.scale, self.bias, out)
 
+    @property
+    def rolling(self):
+        """(scale, bias, rolling mean, rolling variance, epsilon): what prediction normalises with."""
+        return self.scale, self.bias, self.rolling_mean, self.rolling_variance, EPSILON
+
     def fold(self, run):
         """(factor, shift), new (c,) arrays, of the same function: out = factor * x + shift.
 

@@ -22,17 +22,19 @@ class Weight:
         self.shape = shape
         self._array, self._prepared, self._ops = np.zeros(shape, dtype), None, None
         self._predictions = 0  # since the array was last asked for
+        self.moves = 0         # how often the weights have changed their place in memory
 
     @property
     def array(self):
         """(k, k, c, f), to be read and written."""
         if self._array is None:
             self._array, self._prepared = self._ops.restore(self._prepared), None
+            self.moves += 1
         self._predictions = 0
         return self._array
 
     def for_prediction(self, ops):
-        """What `ops.convolutional_predict` takes as the weights: the array, or what `ops.prepare` made of it.
+        """What `ops.convolutional_prediction` takes as the weights: the array, or what `ops.prepare` made of it.
 
         ops: the package of the operations, the engine. Prepared from the second prediction in a row on, see the class.
         """
@@ -42,6 +44,7 @@ class Weight:
         if self._predictions > 1 and self._array.size >= WORTH and self._is_ours():
             self._ops, self._prepared = ops, ops.prepare(self._array)
             self._array = None
+            self.moves += 1
             return self._prepared
         return self._array
 
