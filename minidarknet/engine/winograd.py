@@ -97,6 +97,15 @@ def _store_six(values, target, step):
 
 
 @jit
+def _store_four(values, target, step):
+    """Write all of six vectors but the first and the last, from `target` on, `step` bytes apart."""
+    store_all(target + step, values[1])
+    store_all(target + 2 * step, values[2])
+    store_all(target + 3 * step, values[3])
+    store_all(target + 4 * step, values[4])
+
+
+@jit
 def _load_six(source, step):
     """Six vectors from `source` on, `step` bytes apart."""
     return (load_all(source), load_all(source + step), load_all(source + 2 * step), load_all(source + 3 * step),
@@ -124,11 +133,12 @@ def pixels_tile(source, rows, columns, left, target, plane, work):
 
 
 @jit
-def taps_tile(source, row, column, left, target, plane):
+def taps_tile(source, row, column, left, target, plane, corners):
     """G g G^T for one input channel and LANES filters.
 
     source: address of the first tap's filters, row and column bytes from tap to tap; left: filters from there to the
-    last; target: address where position 0 goes, `plane` bytes from position to position, *written*.
+    last; target: address where position 0 goes, `plane` bytes from position to position, *written*; corners: whether also
+    the four corners are (bool), which are the kernel's own corners.
     """
     # 18 half-done vectors stay in registers
     a = taps_line(load(source, left), load(source + row, left), load(source + 2 * row, left))
@@ -136,12 +146,17 @@ def taps_tile(source, row, column, left, target, plane):
     b = taps_line(load(source, left), load(source + row, left), load(source + 2 * row, left))
     source += column
     c = taps_line(load(source, left), load(source + row, left), load(source + 2 * row, left))
-    _store_six(taps_line(a[0], b[0], c[0]), target, plane)
+    _store_four(taps_line(a[0], b[0], c[0]), target, plane)
     _store_six(taps_line(a[1], b[1], c[1]), target + 6 * plane, plane)
     _store_six(taps_line(a[2], b[2], c[2]), target + 12 * plane, plane)
     _store_six(taps_line(a[3], b[3], c[3]), target + 18 * plane, plane)
     _store_six(taps_line(a[4], b[4], c[4]), target + 24 * plane, plane)
-    _store_six(taps_line(a[5], b[5], c[5]), target + 30 * plane, plane)
+    _store_four(taps_line(a[5], b[5], c[5]), target + 30 * plane, plane)
+    if corners:
+        store_all(target, a[0])
+        store_all(target + 5 * plane, c[0])
+        store_all(target + 30 * plane, a[5])
+        store_all(target + 35 * plane, c[5])
 
 
 @jit

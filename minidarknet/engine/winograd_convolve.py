@@ -21,7 +21,7 @@ from minidarknet.engine.microkernel import NV, TALL, multiply
 from minidarknet.engine.pack import Taps, filter_offset, pack
 from minidarknet.engine.tiling import PLACE, tiles_at, tiling
 from minidarknet.engine.vector import FLOAT, LANES, prefetch, read_integer, write_integer
-from minidarknet.engine.winograd import TAPS_SIDE, VALUES, pixels_tile, results_columns, taps_tile
+from minidarknet.engine.winograd import IN, TAPS_SIDE, VALUES, pixels_tile, results_columns, taps_tile
 from minidarknet.engine.winograd_plan import MOST_ROWS, NARROW, NARROW_NV, TABLE, WIDTH, plan_convolution
 from minidarknet.kernels._jit import jit, parallel_once, prange
 
@@ -44,40 +44,76 @@ def transform_pixels(x, tiles, plan, tile, target, work):
         pixels_tile(x.address + FLOAT * channel, rows, columns, x.c - channel, place, plan.v_plane, work)
 
 
+class Slice(NamedTuple):
+    """The weights of one slice of channels and a block of filters, filters side by side; all ints.
+
+    address: of the first tap's; row, column: numbers from tap to tap; step: from channel to channel; left: filters from
+    there to the last.
+    """
+
+    address: int
+    row: int
+    column: int
+    step: int
+    left: int
+
+
 @jit
-def _transform_weights(taps, first, width, channel, depth, plan, u, packed):
-    """One slice of channels and a block of filters to the 36 planes (depth, width) of U."""
-    source = taps.address + FLOAT * (channel * taps.input + filter_offset(taps, first))
-    row, column, step, left = taps.row, taps.column, taps.input, taps.outputs - first
-    if taps.output != 1:  # filters do not lie side by side: pack them first
-        part = Taps(taps.address + FLOAT * channel * taps.input, TAPS_SIDE, TAPS_SIDE, depth, taps.outputs, taps.row,
-                    taps.column, taps.input, taps.output, taps.block, taps.group)
-        pack(part, 0, first, width, 0, TAPS_SIDE, packed)
-        source, row, column, step, left = packed, TAPS_SIDE * depth * width, depth * width, width, width
+def _slice(taps, first, width, channel, depth, packed):
+    """The Slice from filter `first` and channel `channel` on. Where filters do not lie side by side they are packed."""
+    if taps.output == 1:
+        return Slice(taps.address + FLOAT * (channel * taps.input + filter_offset(taps, first)), taps.row, taps.column,
+                     taps.input, taps.outputs - first)
+    part = Taps(taps.address + FLOAT * channel * taps.input, TAPS_SIDE, TAPS_SIDE, depth, taps.outputs, taps.row,
+                taps.column, taps.input, taps.output, taps.block, taps.group)
+    pack(part, 0, first, width, 0, TAPS_SIDE, packed)
+    return Slice(packed, TAPS_SIDE * depth * width, depth * width, width, width)
+
+
+@jit
+def _transform_weights(weights, width, depth, plan, u):
+    """A Slice of weights to the planes (depth, width) of U: to those that _plane does not find as they are."""
+    source, row, column, step = weights.address, weights.row, weights.column, weights.step
     for i in range(depth):
         for j in range(0, width, LANES):
             for tap in range(TAPS_SIDE ** 2):  # of the next channel: 36 vectors are written here until it is read
                 prefetch(source + FLOAT * ((i + 1) * step + j + tap // TAPS_SIDE * row + tap % TAPS_SIDE * column))
-            taps_tile(source + FLOAT * (i * step + j), FLOAT * row, FLOAT * column, left - j,
-                      u + FLOAT * (i * width + j), plan.u_plane)
+            taps_tile(source + FLOAT * (i * step + j), FLOAT * row, FLOAT * column, weights.left - j,
+                      u + FLOAT * (i * width + j), plan.u_plane, weights.left < width)
+
+
+@jit
+def _plane(value, weights, width, plan, u):
+    """(address, step, near) of the weights at position `value` (0 .. 35), step in numbers from channel to channel.
+
+    A corner of G g G^T is a corner of g: its plane of U is the tap itself, read from where it lies if all filters of the
+    block are there. near: whether it lies in one piece, as planes of U do.
+    """
+    y, x, last = value // IN, value % IN, IN - 1
+    if 0 < y < last or 0 < x < last or weights.left < width:
+        return u + value * plan.u_plane, width, True
+    tap = y // last * (TAPS_SIDE - 1) * weights.row + x // last * (TAPS_SIDE - 1) * weights.column
+    return weights.address + FLOAT * tap, weights.step, False
 
 
 class Ahead(NamedTuple):
     """What products have fetched for those who come next; all ints, bytes.
 
-    m, v, u: how much of M, and of V and U at the next position, is due per row of a block and step of depth. weights:
-    address of the first cache line of a share of the next weights; step: from one channel's to the next's.
+    m, v, u: how much of M, and of V and U at the next position, is due per row of a block and step of depth; next_u: where
+    that U lies. weights: address of the first cache line of a share of the next weights; step: from one channel's to the
+    next's.
     """
 
     m: int
     v: int
     u: int
+    next_u: int
     weights: int
     step: int
 
 
 @jit
-def _ahead(taps, first, channel, value, m, v, u):
+def _ahead(taps, first, channel, value, m, v, u, next_u):
     """The Ahead of position `value` 0 .. 35; first, channel: where the weights begin that are transformed next. Ints.
 
     Products leave memory idle, transforms wait for it. A position's share is a cache line of one tap's filters, of every
@@ -85,10 +121,10 @@ def _ahead(taps, first, channel, value, m, v, u):
     """
     tap, line = value // LINES, value % LINES
     if m == 0 or first >= taps.outputs or tap >= TAPS_SIDE ** 2 or taps.output != 1:
-        return Ahead(m, v, u, taps.address, 0)
+        return Ahead(m, v, u, next_u, taps.address, 0)
     start = taps.address + FLOAT * (tap // TAPS_SIDE * taps.row + tap % TAPS_SIDE * taps.column
                                     + filter_offset(taps, first) + LINE * line + channel * taps.input)
-    return Ahead(m, v, u, start, FLOAT * taps.input)
+    return Ahead(m, v, u, next_u, start, FLOAT * taps.input)
 
 
 @jit
@@ -100,8 +136,10 @@ def _write_tables(table, depth, width):
 
 
 @jit
-def _multiply_rows(plan, v, u, m, count, depth, width, table, add, ahead):
+def _multiply_rows(plan, v, u, step, m, count, depth, width, table, add, ahead):
     """M (+)= V U for `count` tiles at one position: blocks of TALL rows, and as many SHORT ones as come out even.
+
+    u, step: address of U's first channel, and numbers from channel to channel.
 
     Meanwhile each block has its rows of M fetched, those of V at the next position, and a share of U there; the first one
     also weights. ahead: Ahead, with 0 bytes of all where everything is near already.
@@ -116,20 +154,20 @@ def _multiply_rows(plan, v, u, m, count, depth, width, table, add, ahead):
         rows = tall if use_tall else short
         a, c = v + FLOAT * row * plan.depth, m + FLOAT * row * width
         near = ((c, rows * ahead.m), (a + plan.v_plane, rows * ahead.v),
-                (u + plan.u_plane + row * ahead.u * depth, min(rows * ahead.u, ALIGNMENT)))
+                (ahead.next_u + row * ahead.u * depth, min(rows * ahead.u, ALIGNMENT)))
         if ahead.m == 0:  # all is near: always the same line
             near = ((table, 0), (table, 0), (table, 0))
         far = ((ahead.weights, ahead.step if row == 0 else 0),)
         if width == WIDTH:
             if use_tall:
-                multiply(TALL, NV, 1, depth, a_table, a, 1, 0, u, WIDTH, 0, c_table, c, add, near, far)
+                multiply(TALL, NV, 1, depth, a_table, a, 1, 0, u, step, 0, c_table, c, add, near, far)
             else:
-                multiply(SHORT, NV, 1, depth, a_table, a, 1, 0, u, WIDTH, 0, c_table, c, add, near, far)
+                multiply(SHORT, NV, 1, depth, a_table, a, 1, 0, u, step, 0, c_table, c, add, near, far)
         else:
             if use_tall:
-                multiply(NARROW_TALL, NARROW_NV, 1, depth, a_table, a, 1, 0, u, NARROW, 0, c_table, c, add, near, far)
+                multiply(NARROW_TALL, NARROW_NV, 1, depth, a_table, a, 1, 0, u, step, 0, c_table, c, add, near, far)
             else:
-                multiply(NARROW_SHORT, NARROW_NV, 1, depth, a_table, a, 1, 0, u, NARROW, 0, c_table, c, add, near, far)
+                multiply(NARROW_SHORT, NARROW_NV, 1, depth, a_table, a, 1, 0, u, step, 0, c_table, c, add, near, far)
         row += rows
 
 
@@ -149,7 +187,8 @@ def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own):
         for block in range(first_block, last_block):
             width = WIDTH if taps.outputs - block * WIDTH > NARROW else NARROW
             m = own + plan.m + (block - first_block) * VALUES * plan.m_plane
-            _transform_weights(taps, block * WIDTH, width, channel, depth, plan, u, own + plan.packed)
+            weights = _slice(taps, block * WIDTH, width, channel, depth, own + plan.packed)
+            _transform_weights(weights, width, depth, plan, u)
             _write_tables(own, plan.depth, width)
             # What is transformed next: the next block's, at the end of the group the next slice's, at last the next task's.
             next_block, next_channel = block + 1, channel
@@ -159,11 +198,13 @@ def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own):
             if plan.shared == 0:  # V is the task's own and near, and so is all the rest
                 of_m, of_v, of_u = 0, 0, 0
             for value in range(VALUES):
-                ahead = _ahead(taps, next_block * WIDTH, next_channel, value, of_m, of_v, of_u)
+                plane, step, _ = _plane(value, weights, width, plan, u)
+                next_u, _, near = _plane(value + 1, weights, width, plan, u)
+                ahead = _ahead(taps, next_block * WIDTH, next_channel, value, of_m, of_v, of_u if near else 0, next_u)
                 first, last = tiles_at(tiles, value)
                 first = max(first - first_tile, 0)
                 _multiply_rows(plan, v + part * plan.v_slice + value * plan.v_plane + FLOAT * first * plan.depth,
-                               u + value * plan.u_plane, m + value * plan.m_plane + FLOAT * first * width,
+                               plane, step, m + value * plan.m_plane + FLOAT * first * width,
                                min(last - first_tile, count) - first, depth, width, own, part > 0, ahead)
     for block in range(first_block, last_block):
         left = taps.outputs - block * WIDTH
