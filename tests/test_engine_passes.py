@@ -2,6 +2,8 @@
 import numpy as np
 import pytest
 from conftest import framed, margin_is_zero
+from test_reorg import SHAPES as REORGS
+from test_reorg import out_shape
 
 from minidarknet import engine, kernels
 from minidarknet.activations import ACTIVATIONS
@@ -179,6 +181,27 @@ def test_route(rng, shape, part):
         assert np.count_nonzero(grad.base) == np.count_nonzero(grad)
 
 
+@pytest.mark.parametrize("size", REORGS, ids=str)
+@pytest.mark.parametrize("margins", [(0, 0), (1, 0), (0, 2), (2, 1)], ids=str)
+def test_reorg(rng, size, margins):
+    """Bit for bit, also between frames of different margins: the table of the same shape is another one."""
+    *shape, stride, reverse = size
+    x, out = (framed(rng.standard_normal(sides).astype(np.float32), margin)
+              for sides, margin in zip((shape, out_shape(*size)), margins, strict=True))
+    expected = out.copy()
+    engine.reorg_forward(x, out, stride, reverse)
+    kernels.reorg_forward(x, expected, stride, reverse)
+    assert out.tobytes() == expected.tobytes()
+    for accumulate in (False, True):
+        grad = framed(rng.standard_normal(shape).astype(np.float32), margins[0])
+        expected = grad.copy()
+        engine.reorg_backward(out, grad, stride, reverse, accumulate)
+        kernels.reorg_backward(out, expected, stride, reverse, accumulate)
+        assert grad.tobytes() == expected.tobytes()
+        assert margin_is_zero(grad)
+    assert margin_is_zero(out)
+
+
 @pytest.mark.parametrize("other", [(1, 0), (2, 0), (1, 3)], ids=["alike", "larger", "more channels"])
 def test_shortcut(rng, shape, other):
     factors = np.float32(.5), np.float32(-1.25)
@@ -232,7 +255,7 @@ def test_same_bits_on_one_and_two_threads(rng, same_bits):
 
     def run():
         mean, variance, grad_scale, grad_bias, grad_head = np.zeros((5, 24), np.float32)
-        out, grad_x, pooled = (np.zeros(shape, np.float32) for _ in range(3))
+        out, grad_x, pooled, turned = (np.zeros(shape, np.float32) for _ in range(4))
         winner, flat = np.zeros(shape, np.int32), start.copy()
         engine.batchnorm_statistics(x, mean, variance)
         engine.batchnorm_forward(x, *vectors, out)
@@ -242,8 +265,10 @@ def test_same_bits_on_one_and_two_threads(rng, same_bits):
         engine.batchnorm_backward(x, *vectors[:3], grad_out, grad_scale, grad_bias, grad_x)
         engine.shortcut_forward(grad_x, x, grad_x, 1, 1)
         engine.route_backward(grad_x, out, 0, 5, 7, True)
+        engine.reorg_forward(out, turned, 1, 0)
+        engine.reorg_backward(turned, grad_x, 1, 0, True)
         engine.bias_backward(grad_x, grad_head)
         engine.sgd_update(*flat, .1, .9, .0005, 3)
-        return mean, variance, out, pooled, winner, grad_scale, grad_bias, grad_x, grad_head, flat
+        return mean, variance, out, pooled, turned, winner, grad_scale, grad_bias, grad_x, grad_head, flat
 
     same_bits(run)

@@ -25,6 +25,7 @@ if not numba.config.DISABLE_JIT:
     from minidarknet.engine.maxpool import maxpool_backward, maxpool_forward
     from minidarknet.engine.prepare import prepare, restore
     from minidarknet.engine.region import region_activate
+    from minidarknet.engine.reorg import reorg_backward, reorg_forward
     from minidarknet.engine.route import route_backward, route_forward
     from minidarknet.engine.sgd import sgd_update
     from minidarknet.engine.shortcut import shortcut_backward_source, shortcut_backward_x, shortcut_forward
@@ -36,7 +37,8 @@ __all__ = [  # noqa: PLE0604 (names of kernels, which are strings)
     *_kernels, "activation_backward", "activation_forward", "batchnorm_backward", "batchnorm_forward",
     "batchnorm_statistics", "bias_backward", "bias_forward", "convolutional_backward_data",
     "convolutional_backward_weight", "convolutional_forward", "maxpool_backward", "maxpool_forward", "region_activate",
-    "route_backward", "route_forward", "sgd_update", "shortcut_backward_source", "shortcut_backward_x", "shortcut_forward",
+    "reorg_backward", "reorg_forward", "route_backward", "route_forward", "sgd_update", "shortcut_backward_source",
+    "shortcut_backward_x", "shortcut_forward",
 ]
 if not numba.config.DISABLE_JIT:  # several of the kernels' functions in one pass, for fuse.py
     __all__ += ["convolutional_measure", "convolutional_prediction", "fused_backward", "fused_bias_backward",
