@@ -50,13 +50,17 @@ def test_narrower_registers(name, features, lanes):
 def check_in_short(lanes):
     """Run a few shapes through every engine operation; in a process of its own, see above."""
     import test_engine
+    import test_engine_finish
     import test_engine_fused
     import test_engine_passes
     import test_engine_region
+    import test_engine_yolo
     assert LANES == lanes
     rng = np.random.default_rng(0)
     for shape in SHORT:
         test_engine.test_agrees_with_the_kernels(rng, shape)
+        test_engine_finish.test_batch_norm_is_folded(rng, shape, "auto", "nothing")
+        test_engine_finish.test_predict(rng, shape, "auto", "leaky", True)
     for shape in ((2, 5, 7, 3), (1, 6, 5, 21)):
         test_engine_passes.test_statistics(rng, shape, 1000)
         test_engine_passes.test_normalise(rng, shape)
@@ -70,6 +74,8 @@ def check_in_short(lanes):
     for shape in test_engine_region.CASES[:5]:
         test_engine_region.test_agrees(rng, shape, 1, 1)
         test_engine_region.test_agrees(rng, shape, 0, 0)
+    for shape in test_engine_yolo.CASES[1:]:
+        test_engine_yolo.test_agrees(rng, shape, (0, 1), 1.2, False)
 
 
 def test_compiled_code_is_kept(tmp_path):

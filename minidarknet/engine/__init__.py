@@ -29,6 +29,7 @@ if not numba.config.DISABLE_JIT:
     from minidarknet.engine.route import route_backward, route_forward
     from minidarknet.engine.sgd import sgd_update
     from minidarknet.engine.shortcut import shortcut_backward_source, shortcut_backward_x, shortcut_forward
+    from minidarknet.engine.yolo import yolo_activate
 
 FRAMED = True  # layers give these functions pictures inside margins of zeros
 CHOOSES = not numba.config.DISABLE_JIT  # convolutions take the keyword `algorithm`
@@ -38,7 +39,7 @@ __all__ = [  # noqa: PLE0604 (names of kernels, which are strings)
     "batchnorm_statistics", "bias_backward", "bias_forward", "convolutional_backward_data",
     "convolutional_backward_weight", "convolutional_forward", "maxpool_backward", "maxpool_forward", "region_activate",
     "reorg_backward", "reorg_forward", "route_backward", "route_forward", "sgd_update", "shortcut_backward_source",
-    "shortcut_backward_x", "shortcut_forward",
+    "shortcut_backward_x", "shortcut_forward", "yolo_activate",
 ]
 if not numba.config.DISABLE_JIT:  # several of the kernels' functions in one pass, for fuse.py
     __all__ += ["convolutional_measure", "convolutional_prediction", "fused_backward", "fused_bias_backward",

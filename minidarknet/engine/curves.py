@@ -40,6 +40,12 @@ def exponential(x):
 
 
 @jit
+def logistic(u):
+    """sigma(u) = 1 / (1 + e^-u) of a vector. NaN stays NaN."""
+    return splat(ONE) / (splat(ONE) + exponential(splat(ZERO) - u))
+
+
+@jit
 def curve(u, kind):
     """f(u) of a vector; kind: one of CURVES."""
     if kind == MISH:
@@ -60,5 +66,5 @@ def curve_slope(u, kind):
         t = w * rest
         # forward: f = u t, t = tanh(log(1 + e)); 1 - t^2 = (1 + t) * 2 rest loses no digits
         return t + u * (one + t) * splat(TWO) * rest * (e / (one + e))
-    p = one / (one + exponential(splat(ZERO) - u))
+    p = logistic(u)
     return p + u * p * (one - p)

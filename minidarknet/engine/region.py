@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from minidarknet import kernels
-from minidarknet.engine.curves import exponential
+from minidarknet.engine.curves import exponential, logistic
 from minidarknet.engine.maxpool import larger
 from minidarknet.engine.memory import address_of, scratch
 from minidarknet.engine.vector import (
@@ -55,8 +55,7 @@ def _turn(source, source_step, target, target_step, rows, columns):
 @jit
 def _logistic(at):
     """sigma(z) of the register at the address `at`, in place."""
-    one = splat(ONE)
-    store_all(at, one / (one + exponential(splat(ZERO) - load_all(at))))
+    store_all(at, logistic(load_all(at)))
 
 
 @jit
