@@ -4,6 +4,7 @@ Darknet: `detector valid` in examples/detector.c writes the first two.
 """
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -88,9 +89,12 @@ def write_yolo(folder, detections_by_id, examples):
             file.writelines(rows)
 
 
-def _comp4_file(folder, name, prefix=COMP4):
-    """Path of a class's result file; a slash in the name must not lead into another folder."""
-    return Path(folder) / f"{prefix}{name.replace('/', '_')}.txt"
+def _comp4_files(folder, names, prefix=COMP4):
+    """Paths of the classes' result files. A slash in a name must not lead into another folder, and of classes with one
+    name each has a file of its own, with its number behind the name."""
+    stems = [name.replace("/", "_") for name in names]
+    several = Counter(stems)
+    return [Path(folder) / f"{prefix}{stem}{f'_{number}' * (several[stem] > 1)}.txt" for number, stem in enumerate(stems)]
 
 
 def write_comp4(folder, detections_by_id, examples, names, prefix=COMP4):
@@ -102,12 +106,11 @@ def write_comp4(folder, detections_by_id, examples, names, prefix=COMP4):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, found in zip(names, gather(detections_by_id, examples, names)):
+    paths = _comp4_files(folder, names, prefix)
+    for path, found in zip(paths, gather(detections_by_id, examples, names), strict=True):
         lines = [f"{examples[i].id} {score:f} {box[0]:f} {box[1]:f} {box[2]:f} {box[3]:f}\n"
                  for i, box, score in zip(*found)]
-        paths.append(_comp4_file(folder, name, prefix))
-        paths[-1].write_text("".join(lines), encoding="utf-8")
+        path.write_text("".join(lines), encoding="utf-8")
     return paths
 
 
@@ -119,7 +122,7 @@ def read_comp4(folder, examples, names):
     that is not among the examples; and where no file exists at all.
     """
     number = {example.id: i for i, example in enumerate(examples)}
-    files = [_comp4_file(folder, name) for name in names]
+    files = _comp4_files(folder, names)
     if not any(file.exists() for file in files):
         raise DataError(f"{folder}: expected files such as {files[0].name if files else 'comp4_det_test_NAME.txt'}")
     found = []

@@ -37,6 +37,16 @@ def test_comp4_of_a_name_with_spaces(tmp_path):
     assert read_comp4(tmp_path, examples, NAMES)[0].picture.tolist() == [0]
 
 
+def test_comp4_of_classes_with_one_name(tmp_path):
+    """Each has a file of its own: nothing is written over."""
+    names = ("cat", "a/b", "cat", "a_b")
+    files = write_comp4(tmp_path, FOUND, EXAMPLES, names)
+    assert [file.stem.removeprefix("comp4_det_test_") for file in files] == ["cat_0", "a_b_1", "cat_2", "a_b_3"]
+    again = evaluate_boxes(read_comp4(tmp_path, EXAMPLES, names), EXAMPLES, names)
+    expected = evaluate_detections(FOUND, EXAMPLES, names)
+    assert [(c.name, c.true, c.ap07) for c in again.per_class] == [(c.name, c.true, c.ap07) for c in expected.per_class]
+
+
 def test_comp4_missing(tmp_path):
     with pytest.raises(DataError, match="comp4_det_test_cat.txt"):
         read_comp4(tmp_path, EXAMPLES, NAMES)

@@ -5,7 +5,7 @@ import make_data as make
 import numpy as np
 import pytest
 
-from minidarknet.data import annotations, yolo_txt
+from minidarknet.data import annotations, class_lists, yolo_txt
 from minidarknet.data.annotations import load
 from minidarknet.errors import DataError
 
@@ -129,9 +129,6 @@ def test_yolo_errors_at_the_door(tmp_path):
     (tmp_path / "my.names").write_text("cat\n\ndog\n")
     with pytest.raises(DataError, match="my.names:2"):
         load(file, "train")
-    (tmp_path / "my.names").write_text("cat\ncat\n")
-    with pytest.raises(DataError, match="twice"):
-        load(file, "train")
     (tmp_path / "my.names").write_text("cat\ndog\n\n\n")
     (tmp_path / "train.txt").write_text("\n")
     with pytest.raises(DataError, match="names no picture"):
@@ -139,6 +136,20 @@ def test_yolo_errors_at_the_door(tmp_path):
     (tmp_path / "train.txt").write_text("gone.png\n")
     with pytest.raises(DataError, match="train.txt:1: 'gone.png'"):
         load(file, "train")
+
+
+def test_yolo_classes_of_one_name(tmp_path):
+    """As in Darknet's 9k.names: the number decides. An annotation by name cannot mean one of them."""
+    file = make.yolo(tmp_path, {"a": "2 .5 .5 .5 .5\n0 .5 .5 .25 .25"})
+    file.write_text(file.read_text().replace("classes=2", "classes=3"))
+    (tmp_path / "my.names").write_text("bow\ndog\nbow\n")
+    data = load(file, "train")
+    assert (data.names, data.counts.tolist()) == (("bow", "dog", "bow"), [1, 0, 1])
+    assert messages(data) == (f"{tmp_path / 'my.names'}:3: 'bow' stands there in line 1 already: such classes are told "
+                              "apart by number alone (names that repeat: 1)")
+    file.write_text(file.read_text().replace("names=", "labels="))
+    with pytest.raises(DataError, match="'bow' stands there twice"):
+        class_lists.load(file, "train")
 
 
 def test_yolo_misspelt_keys_are_told(tmp_path):

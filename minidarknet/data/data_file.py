@@ -10,6 +10,7 @@ A .data file has lines key=value:
 
 Darknet: src/option_list.c, read_data_cfg (which deletes every space; here paths may hold spaces).
 """
+from collections import Counter
 from pathlib import Path
 
 from minidarknet.data.example import Problem
@@ -105,10 +106,11 @@ class DataFile:
             raise DataError(f"{self.place(key)}: no such file, neither in {self.path.parent} nor in {Path().absolute()}")
         return found
 
-    def texts(self, key, what):
-        """The lines of the file that `key` names, as many as classes= says, all different: tuple of str.
+    def texts(self, key, what, different=True):
+        """The lines of the file that `key` names, as many as classes= says: tuple of str.
 
-        what: of what there is one a line, for messages. Raises DataError.
+        what: of what there is one a line, for messages. different: whether all must differ (bool); else those that do not
+        are a problem. Raises DataError.
         """
         told, file = self.number("classes"), self.file(key, bundled=True)
         found = lines(file)
@@ -116,18 +118,25 @@ class DataFile:
             found.pop()
         if not found or "" in found:
             raise DataError(f"{file}:{found.index('') + 1 if found else 1}: a {what} is expected, the line is empty")
-        twice = next((text for text in found if found.count(text) > 1), None) if len(set(found)) < len(found) else None
+        twice = [text for text, count in Counter(found).items() if count > 1]
+        if twice and different:
+            raise DataError(f"{file}: {twice[0]!r} stands there twice; every {what} must differ")
         if twice:
-            raise DataError(f"{file}: {twice!r} stands there twice; every {what} must differ")
+            first, second, *_ = [line for line, text in enumerate(found, 1) if text == twice[0]]
+            self.problems.append(Problem(str(file), second, f"{twice[0]!r} stands there in line {first} already: such "
+                                         f"classes are told apart by number alone (names that repeat: {len(twice)})"))
         if told not in (None, len(found)):
             raise DataError(f"{self.path}:{self.options['classes'][1]}: classes={told}, but {file} holds {len(found)} "
                             f"{key}; set classes={len(found)} or correct the {key}")
         return tuple(found)
 
     def names(self):
-        """Class names as names= and classes= say, numbers where there are no names: tuple of str. Raises DataError."""
+        """Class names as names= and classes= say, numbers where there are no names: tuple of str. Raises DataError.
+
+        Two classes may have one name, as among the 9418 of Darknet's 9k.names: a violin's bow and a ship's.
+        """
         if self.value("names"):
-            return self.texts("names", "class name")
+            return self.texts("names", "class name", different=False)
         told = self.number("classes")
         if told is None:
             raise DataError(f"{self.path}: neither names= nor classes=: give names=FILE with one class name per line")

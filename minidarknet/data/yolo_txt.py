@@ -6,6 +6,7 @@ through region.map (src/data.c, correct_boxes; src/region_layer.c), so that the 
 """
 import math
 import os
+from collections import Counter
 from pathlib import Path
 
 from minidarknet.data import pictures, voc
@@ -126,7 +127,8 @@ def load(path, split, limit=None):
     problems = data.problems
     names = data.names()
     listed = data.pictures(split, problems)[:limit]
-    index, found, labelled = {name: number for number, name in enumerate(names)}, [], 0
+    several = Counter(names)
+    index, found, labelled = {name: number for number, name in enumerate(names) if several[name] == 1}, [], 0
     for id, picture, _ in listed:
         label = next((file for file in labels_of(picture) if file.is_file()), None)
         xml = picture.parent.parent / "Annotations" / f"{picture.stem}.xml"
