@@ -3,6 +3,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minidarknet.names import distinct
+
 
 def top_k(probability, k):
     """The k most probable classes of every picture, best first; of equals the first one, as in Darknet.
@@ -40,14 +42,17 @@ class Accuracy:
         return float(right.mean()) if len(right) else float("nan")
 
     def per_class(self):
-        """(name, pictures, top-1, top-k, what it is taken for most often or "") of every class that has pictures."""
-        rows = []
+        """(name, pictures, top-1, top-k, what it is taken for most often or "") of every class that has pictures.
+
+        Names as names.distinct gives them.
+        """
+        rows, names = [], distinct(self.names)
         for k in np.unique(self.truth).tolist():
             which = self.truth == k
             wrong = np.bincount(self.best[which, 0], minlength=len(self.names))
             wrong[k] = 0
-            mistaken = f"{self.names[wrong.argmax()]} ({wrong.max()})" if wrong.any() else ""
-            rows.append((self.names[k], int(which.sum()), self._share(1, which), self._share(self.k, which), mistaken))
+            mistaken = f"{names[wrong.argmax()]} ({wrong.max()})" if wrong.any() else ""
+            rows.append((names[k], int(which.sum()), self._share(1, which), self._share(self.k, which), mistaken))
         return rows
 
     def to_dict(self):

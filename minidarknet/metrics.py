@@ -11,6 +11,7 @@ import numpy as np
 
 from minidarknet.detections import iou
 from minidarknet.errors import DataError
+from minidarknet.names import distinct
 
 TRUE, FALSE, IGNORED = 1, 0, -1  # verdicts on a detection
 
@@ -151,9 +152,9 @@ class Evaluation:
 
         return {"map_voc07": number(self.map_voc07), "map_voc10": number(self.map_voc10), "images": self.images,
                 "iou": self.threshold,
-                "per_class": {c.name: {"ap07": number(c.ap07), "ap10": number(c.ap10), "truths": c.truths,
-                                       "difficult": c.difficult, "true_positives": c.true, "false_positives": c.false}
-                              for c in self.per_class}}
+                "per_class": {name: {"ap07": number(c.ap07), "ap10": number(c.ap10), "truths": c.truths,
+                                     "difficult": c.difficult, "true_positives": c.true, "false_positives": c.false}
+                              for name, c in zip(distinct([c.name for c in self.per_class]), self.per_class)}}
 
 
 def _class_result(name, found, truth, threshold, extra):

@@ -1,5 +1,6 @@
 """Class names: text files with one name a line, usually beside the cfg or the weights."""
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,12 @@ def read_names(path):
     while lines and not lines[-1].strip():
         lines.pop()
     return tuple(line.strip() for line in lines)
+
+
+def distinct(names):
+    """The names (tuple of str) as files and tables can tell them apart: those that repeat with their number behind."""
+    several = Counter(names)
+    return tuple(f"{name}_{number}" if several[name] > 1 else name for number, name in enumerate(names))
 
 
 def names_beside(classes, *files, fitting=True):

@@ -4,7 +4,6 @@ Darknet: `detector valid` in examples/detector.c writes the first two.
 """
 import json
 import re
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from minidarknet.errors import DataError
 from minidarknet.files import replacing
 from minidarknet.metrics import Boxes, gather
+from minidarknet.names import distinct
 
 COMP4 = "comp4_det_test_"
 # The numbers of COCO's 80 categories: 1..90 without those that never were used.
@@ -90,11 +90,8 @@ def write_yolo(folder, detections_by_id, examples):
 
 
 def _comp4_files(folder, names, prefix=COMP4):
-    """Paths of the classes' result files. A slash in a name must not lead into another folder, and of classes with one
-    name each has a file of its own, with its number behind the name."""
-    stems = [name.replace("/", "_") for name in names]
-    several = Counter(stems)
-    return [Path(folder) / f"{prefix}{stem}{f'_{number}' * (several[stem] > 1)}.txt" for number, stem in enumerate(stems)]
+    """Paths of the classes' result files, each its own; a slash in a name must not lead into another folder."""
+    return [Path(folder) / f"{prefix}{name}.txt" for name in distinct([name.replace("/", "_") for name in names])]
 
 
 def write_comp4(folder, detections_by_id, examples, names, prefix=COMP4):

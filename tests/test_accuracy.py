@@ -25,3 +25,10 @@ def test_shares_and_mistakes():
 def test_nothing():
     found = Accuracy(("a",), np.zeros((0, 1), int), np.zeros(0, int))
     assert math.isnan(found.top1) and found.to_dict()["top1"] is None and found.per_class() == []
+
+
+def test_classes_of_one_name():
+    """ImageNet has two cranes: a bird and a machine."""
+    found = Accuracy(("crane", "dog", "crane"), np.array([[0], [0], [1]]), np.array([0, 2, 2]))
+    assert [row[0] for row in found.per_class()] == ["crane_0", "crane_2"]
+    assert {name: row["top1"] for name, row in found.to_dict()["per_class"].items()} == {"crane_0": 1, "crane_2": 0}

@@ -55,6 +55,17 @@ def test_names_and_labels(tmp_path):
         load(file, "train")
 
 
+def test_lists_longer_than_classes(tmp_path):
+    """Darknet's imagenet1k.data has 1000 classes and lists of 21842 lines; the first count, and names may repeat."""
+    file = lists(tmp_path, ["n01.png", "n03.png"], more="labels=l.txt\nnames=n.txt\n")
+    (tmp_path / "l.txt").write_text("n01\nn02\nn03\nn04\n")
+    (tmp_path / "n.txt").write_text("crane\ncrane\ndog\n")
+    data = load(file, "train")
+    assert data.names == ("crane", "crane") and [e.id for e in data] == ["n01"]
+    assert "'n03.png': none of the 2 labels occurs" in messages(data)
+    assert "n.txt:2: 'crane' stands there in line 1 already" in messages(data)
+
+
 def test_without_labels_names_will_do_if_a_classifier_is_asked_for(tmp_path):
     file = lists(tmp_path, ["n01.png", "n02.png"], more="names=l.txt\n")
     assert not load(file, "train").classifies

@@ -109,13 +109,16 @@ class DataFile:
     def texts(self, key, what, different=True):
         """The lines of the file that `key` names, as many as classes= says: tuple of str.
 
-        what: of what there is one a line, for messages. different: whether all must differ (bool); else those that do not
-        are a problem. Raises DataError.
+        A classifier's file may hold more, of which the first count: Darknet's imagenet1k.data has 1000 classes and lists of
+        21842. what: of what there is one a line, for messages. different: whether all must differ (bool); else those that
+        do not are a problem. Raises DataError.
         """
         told, file = self.number("classes"), self.file(key, bundled=True)
         found = lines(file)
         while found and not found[-1]:
             found.pop()
+        if told and len(found) > told and self.value("labels"):
+            found = found[:told]
         if not found or "" in found:
             raise DataError(f"{file}:{found.index('') + 1 if found else 1}: a {what} is expected, the line is empty")
         twice = [text for text, count in Counter(found).items() if count > 1]
