@@ -8,8 +8,9 @@ A peer has a `name` and three methods:
                                              loss per picture before it; or None: it does not train
 
 net is a minidarknet Network, whose weights the peer copies; x (b, h, w, c). Outputs are (b, h, w, c) before the region
-layer's activation, which minidarknet alone computes, and (b, classes) for a classifier. Everything that can be done
-once (building, compiling, bringing x into the peer's own layout) is done before the function is returned.
+layer's activation, which minidarknet alone computes, of several heads the last one's, and (b, classes) for a classifier.
+Everything that can be done once (building, compiling, bringing x into the peer's own layout) is done before the function
+is returned.
 """
 from importlib import import_module
 

@@ -32,7 +32,7 @@ class Peer:
         model = onnx_export.model(net, batch=len(x))
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         pictures = {"x": np.ascontiguousarray(x.transpose(0, 3, 1, 2))}
-        return lambda: pixels_last(session.run(None, pictures)[0])
+        return lambda: pixels_last(session.run(None, pictures)[-1])
 
     def training(self, net, x, truth, threads):
         """It does not train."""

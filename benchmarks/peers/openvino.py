@@ -28,7 +28,8 @@ class Peer:
         settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
         request = core.compile_model(model, "CPU", settings).create_infer_request()
         pictures = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
-        return lambda: pixels_last(request.infer([pictures], share_inputs=True, share_outputs=True)[0])
+        last = len(model.outputs) - 1
+        return lambda: pixels_last(request.infer([pictures], share_inputs=True, share_outputs=True)[last])
 
     def training(self, net, x, truth, threads):
         """It does not train."""
