@@ -182,12 +182,11 @@ def select(boxes, objectness, probability, threshold, nms_threshold, geometry, n
     Detections.
     Darknet: get_region_detections, get_yolo_detections; its order among equals is arbitrary.
     """
-    score = objectness[:, None] * probability
-    best = float(score.max())
-
+    best = float((objectness * probability.max(axis=1)).max())
     found = objectness > threshold
     xyxy = geometry.undo(boxes[found])
-    score = np.where(score[found] > threshold, score[found], 0)
+    score = objectness[found, None] * probability[found]
+    score[score <= threshold] = 0
     box, class_id = np.nonzero(nms(xyxy, score, nms_threshold, penalty))
     order = np.argsort(-score[box, class_id], kind="stable")
     box, class_id = box[order], class_id[order]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from test_region import DEFAULT, gradient_error, numeric, random_case, rows, train
 
+from minidarknet.kernels import region_absolute
 from minidarknet.wordtree import WordTree
 
 #           0 a            1 b
@@ -59,6 +60,20 @@ def test_probabilities_of_siblings_sum_to_one():
     np.testing.assert_allclose(np.add.reduceat(p, TREE.borders[:-1], axis=1), 1)
     absolute = TREE.absolute(p)
     np.testing.assert_allclose(absolute[:, TREE.is_leaf].sum(axis=1), 1)  # a picture shows one of the leaves
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_absolute_probabilities(rng, dtype):
+    """Of a view as it lies in a head's output: bit for bit as NumPy's walk over groups, and the product along the path."""
+    out = rng.random((2, 3, 5 + NODES)).astype(dtype)
+    conditional, absolute = out[..., 5:], np.full((2, 3, NODES), 7, dtype)
+    region_absolute(conditional, TREE.parent, absolute)
+    assert absolute.tobytes() == TREE.absolute(conditional).tobytes()
+    for node in range(NODES):
+        path = conditional[..., TREE.path_to_root(node)].astype(np.float64)
+        np.testing.assert_allclose(absolute[..., node], path.prod(axis=-1), rtol=1e-6)
+    assert (conditional == out[..., 5:]).all() and not (absolute[..., 2:] == conditional[..., 2:]).any()
 
 
 def test_loss_is_minus_the_logarithm_of_the_labels_probability():

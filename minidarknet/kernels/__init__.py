@@ -29,7 +29,7 @@ from minidarknet.kernels.normalization import (
     normalization_backward_darknet,
     normalization_forward,
 )
-from minidarknet.kernels.region import region_activate, region_assign, region_decode, region_loss
+from minidarknet.kernels.region import region_absolute, region_activate, region_assign, region_decode, region_loss
 from minidarknet.kernels.reorg import reorg_backward, reorg_forward
 from minidarknet.kernels.route import route_backward, route_forward
 from minidarknet.kernels.scale_channels import (
@@ -52,8 +52,8 @@ __all__ = [
     "cost_l1", "cost_smooth", "cost_sse", "cost_wgan", "crop_forward", "detection_activate", "detection_assign",
     "detection_decode", "detection_loss", "distort", "dropout_backward", "dropout_forward", "local_backward_data",
     "local_backward_weight", "local_forward", "maxpool_backward", "maxpool_forward", "normalization_backward",
-    "normalization_backward_darknet", "normalization_forward", "place", "region_activate", "region_assign",
-    "region_decode", "region_loss", "reorg_backward", "reorg_forward", "resize_darknet", "route_backward",
+    "normalization_backward_darknet", "normalization_forward", "place", "region_absolute", "region_activate",
+    "region_assign", "region_decode", "region_loss", "reorg_backward", "reorg_forward", "resize_darknet", "route_backward",
     "route_forward", "scale_channels_backward_gate", "scale_channels_backward_x", "scale_channels_forward",
     "sgd_update", "shortcut_backward_source", "shortcut_backward_x", "shortcut_forward", "softmax_forward",
     "softmax_loss", "upsample_backward", "upsample_forward", "window", "yolo_activate", "yolo_assign", "yolo_decode",

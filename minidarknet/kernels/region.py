@@ -96,6 +96,21 @@ def region_decode(out, anchors, classes, coords, boxes):
                 boxes[image, oy, ox, a, 3] = np.exp(o[3]) * anchors[a, 1] / h
 
 
+@parallel
+def region_absolute(conditional, parent, absolute):
+    """P(node) = P(node | parent) * P(parent | its parent) * ... * P(root), for every box.
+
+    conditional: (b, n, classes) P(node | parent). parent: (classes,) int64 of a WordTree, -1 for roots; parents come first.
+    absolute: (b, n, classes), *written*. Paper: YOLO9000, "Hierarchical classification". Darknet: hierarchy_predictions.
+    """
+    b, n, classes = conditional.shape
+    for box in prange(b * n):
+        p, out = conditional[box // n, box % n], absolute[box // n, box % n]
+        for node in range(classes):
+            above = parent[node]
+            out[node] = p[node] * out[above] if above >= 0 else p[node]
+
+
 @jit
 def _assign_all(boxes, truth, entries, coords, warm_up, thresh, noobject_scale, target, weight):
     """What every anchor-cell of one picture is asked for before the objects are handed out."""

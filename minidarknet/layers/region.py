@@ -125,8 +125,12 @@ class Region(Anchored):
 
     def boxes(self, out):
         """As every Detector's; probability (b, h * w * num, classes) is P(node), of a tree the product along its path."""
-        boxes, objectness, probability = super().boxes(out)
-        return boxes, objectness, self.tree.absolute(probability)
+        boxes, objectness, conditional = super().boxes(out)
+        if self.tree.groups == 1:
+            return boxes, objectness, conditional.copy()
+        probability = np.empty_like(conditional)
+        self.ops.region_absolute(conditional, self.tree.parent, probability)
+        return boxes, objectness, probability
 
     def truth_classes(self, class_only):
         """class_only (b, t) bool -> (b, t) int: how many classes each row of the truth may choose from."""
