@@ -10,6 +10,7 @@ from minidarknet.data import annotations, pictures
 from minidarknet.data.prefetch import Prefetch
 from minidarknet.errors import DataError
 from minidarknet.grammar import nearest
+from minidarknet.names import distinct
 
 USUAL = ("train", "val")
 RARE = 20   # a class with this many times fewer objects than one of nearly the same name is taken for misspelt
@@ -47,7 +48,7 @@ def _decode(dataset, split, workers):
 
 def _notes(dataset):
     """Lines about what is not wrong but worth a look: list of str."""
-    counts = dict(zip(dataset.names, dataset.counts.tolist()))
+    counts = dict(zip(distinct(dataset.names), dataset.counts.tolist()))
     notes = []
     for name, count in counts.items():
         near = nearest(name, [other for other in counts if other != name and counts[other] > RARE * count], 0.8)

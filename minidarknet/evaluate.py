@@ -16,6 +16,7 @@ from minidarknet.detections import select
 from minidarknet.errors import DataError, UsageError
 from minidarknet.grammar import did_you_mean
 from minidarknet.metrics import evaluate_detections
+from minidarknet.names import distinct
 from minidarknet.numbering import in_classes_of, mapped
 from minidarknet.tree_accuracy import TreeAccuracy, leaves_only
 
@@ -95,7 +96,7 @@ def _boxes(net, data, args, problems):
     """Score a detector, print and write what `args` ask for: what --json writes (dict)."""
     if args.coco:
         results.picture_numbers(data.examples)  # refuses now what would fail after the work is done
-    some = _known(args.mean_of, data.names) if args.mean_of is not None else ()
+    some = _known(args.mean_of, distinct(data.names)) if args.mean_of is not None else ()
     found = detections(net, data, args.thresh, args.nms, problems=problems)
     result = evaluate_detections(found, data.examples, data.names, args.iou)
     objects, true = (sum(getattr(c, key) for c in result.per_class) for key in ("truths", "true"))
@@ -193,7 +194,8 @@ def inner_nodes(found, data, tree, iou=IOU):
         above = [tree.path_to_root(node)[1:] for node in example.classes]
         rows = np.repeat(np.arange(len(above)), [len(path) for path in above])
         examples.append(example.only(rows, np.array([node for path in above for node in path], np.int64)))
-    own = {data.names[k] for k in np.flatnonzero(data.counts)}
+    names = distinct(data.names)
+    own = {names[k] for k in np.flatnonzero(data.counts)}
     scored = evaluate_detections(found, examples, data.names, iou).per_class
     return tuple(c for c in scored if c.truths + c.difficult and c.name not in own)
 

@@ -67,7 +67,8 @@ class Fused:
         z = conv(x)       u = factor * z + shift       out = act(u), or the largest act(u) of each 2 x 2
 
     with batch norm factor = scale / sqrt(variance + 1e-5), shift = bias - mean * factor; else factor = 1, shift = bias.
-    Both are made anew in every pass, so nothing goes stale when weights change.
+    Both are made anew in every pass, so nothing goes stale when weights change: here in training, in the engine (its
+    fold.py) for prediction.
 
     layers: the Layers it stands for, one or two. frozen, active: as a layer's, for the backward pass.
     """

@@ -152,9 +152,9 @@ class Evaluation:
 
         return {"map_voc07": number(self.map_voc07), "map_voc10": number(self.map_voc10), "images": self.images,
                 "iou": self.threshold,
-                "per_class": {name: {"ap07": number(c.ap07), "ap10": number(c.ap10), "truths": c.truths,
-                                     "difficult": c.difficult, "true_positives": c.true, "false_positives": c.false}
-                              for name, c in zip(distinct([c.name for c in self.per_class]), self.per_class)}}
+                "per_class": {c.name: {"ap07": number(c.ap07), "ap10": number(c.ap10), "truths": c.truths,
+                                       "difficult": c.difficult, "true_positives": c.true, "false_positives": c.false}
+                              for c in self.per_class}}
 
 
 def _class_result(name, found, truth, threshold, extra):
@@ -211,10 +211,11 @@ def evaluate_boxes(found, examples, names, threshold=.5, extra=1.0):
     """Score detections given as Boxes.
 
     found: one Boxes per class, in the order of `names` (the class names), its `picture` an index of `examples` (list
-    of Example). threshold, extra: as `match`. Returns Evaluation. Raises DataError for a class without a name.
+    of Example). threshold, extra: as `match`. Returns Evaluation, in which classes of one name have distinct ones. Raises
+    DataError for a class without a name.
     """
-    truths = _truths(examples, names)
-    return Evaluation(tuple(_class_result(name, f, t, threshold, extra) for name, f, t in zip(names, found, truths)),
+    truths, told = _truths(examples, names), distinct(names)
+    return Evaluation(tuple(_class_result(name, f, t, threshold, extra) for name, f, t in zip(told, found, truths)),
                       len(examples), threshold)
 
 

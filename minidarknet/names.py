@@ -22,8 +22,22 @@ def read_names(path):
 
 def distinct(names):
     """The names (tuple of str) as files and tables can tell them apart: those that repeat with their number behind."""
+    several, told = Counter(names), []
+    taken = {name for name, count in several.items() if count == 1}
+    for number, name in enumerate(names):
+        if several[name] > 1:
+            name = f"{name}_{number}"
+            while name in taken:
+                name += "_"
+            taken.add(name)
+        told.append(name)
+    return tuple(told)
+
+
+def numbers_of(names):
+    """Name -> number (dict), without names of several classes: by such a name none of them can be meant."""
     several = Counter(names)
-    return tuple(f"{name}_{number}" if several[name] > 1 else name for number, name in enumerate(names))
+    return {name: number for number, name in enumerate(names) if several[name] == 1}
 
 
 def names_beside(classes, *files, fitting=True):

@@ -14,6 +14,7 @@ from minidarknet.data import annotations, pictures, voc, yolo_txt
 from minidarknet.detect import add_network_options, load_network
 from minidarknet.errors import DataError, UsageError
 from minidarknet.layers.anchored import Anchored
+from minidarknet.names import numbers_of
 
 SHOWN = 8   # boxes listed of each kind; the JSON holds all
 
@@ -88,8 +89,7 @@ def example_of(path, net, truth=None, data=None):
     if file.suffix.lower() == ".xml":
         if not net.names:
             raise DataError(f"{file} names classes, but the network's have no names: give --names FILE")
-        number = {name: i for i, name in enumerate(names)}
-        example = voc.example(path.stem, path, file, voc.parse(file), number, problems)
+        example = voc.example(path.stem, path, file, voc.parse(file), numbers_of(names), problems)
     else:
         example = yolo_txt.example(path.stem, path, file, names, problems)
     cli.warn(problems)

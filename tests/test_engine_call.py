@@ -1,5 +1,6 @@
 """A prediction decides everything once, and yet takes notice of whatever changes."""
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from test_weight import convolutions, fresh
 from minidarknet import SGD, engine
 from minidarknet.engine.memory import scratch
 from minidarknet.layers import weight as module
+from minidarknet.layers.nonlinearity import Nonlinearity
 
 pytestmark = pytest.mark.skipif(not engine.CHOOSES, reason="without the JIT layers are not fused")
 
@@ -25,9 +27,15 @@ def x(rng):
 
 
 def equal(net, x):
-    """Whether the network says what a new one with the same numbers says, three times in a row."""
-    expected = fresh(net, x)
-    return [net.predict(x).tobytes() == expected.tobytes() for _ in range(3)] == [True] * 3
+    """Whether the network says, three times in a row, what a new one with the same numbers says."""
+    found = [net.predict(x).tobytes() for _ in range(3)]  # before `fresh`, which puts prepared weights back
+    return found == [fresh(net, x).tobytes()] * 3
+
+
+def vectors(net):
+    """Of every convolution (owner, name) of the arrays that make factor and shift."""
+    return [(layer.norm or layer, name) for layer in convolutions(net)
+            for name in (("scale", "bias", "rolling_mean", "rolling_variance") if layer.norm else ("bias",))]
 
 
 def plans(net, monkeypatch):
@@ -50,23 +58,72 @@ def test_decided_once(net, x, monkeypatch):
     assert len(made) == before
 
 
+def predict_often(net, x):
+    """So often that weights are prepared where they ever are, and everything is decided."""
+    for _ in range(4):
+        net.predict(x)
+
+
 def test_numbers_that_change_in_place(net, x, rng):
-    net.predict(x)
+    for owner, name in vectors(net):
+        predict_often(net, x)
+        getattr(owner, name)[...] += rng.random(getattr(owner, name).shape, np.float32)
+        assert equal(net, x)
     for layer in convolutions(net):
-        for stored in layer.stored:
-            net.predict(x)
-            stored.array[...] += rng.random(stored.array.shape, np.float32)
-            del stored
-            assert equal(net, x)
+        predict_often(net, x)
+        layer.weight[...] += rng.standard_normal(layer.weight.shape, np.float32)
+        assert equal(net, x)
 
 
 def test_arrays_that_are_replaced(net, x, rng):
-    net.predict(x)
-    for layer in convolutions(net):
-        owner = layer.norm or layer
-        for name in ("scale", "bias", "rolling_mean", "rolling_variance") if layer.norm else ("bias",):
-            setattr(owner, name, rng.random(getattr(owner, name).shape, np.float32))
-            assert equal(net, x)
+    for owner, name in vectors(net):
+        predict_often(net, x)
+        setattr(owner, name, rng.random(getattr(owner, name).shape, np.float32))
+        assert equal(net, x)
+
+
+def test_outputs_that_are_replaced(net, x):
+    """The one that the head reads: it needs no margin."""
+    expected, last = net.predict(x), convolutions(net)[-1]
+    last.out = np.full_like(last.out, 7)
+    assert net.predict(x).tobytes() == expected.tobytes()
+
+
+def test_inputs_that_are_replaced(net, x):
+    expected = net.predict(x)
+    net.predict(1 - x)
+    frame = np.zeros((2, 18, 18, 3), np.float32)
+    net.input.out = frame[:, 1:-1, 1:-1]
+    assert net.predict(x).tobytes() == expected.tobytes()
+    assert (net.input.out == x).all()
+
+
+def test_what_is_to_be_done_changes(net, x):
+    first = net.predict(x)
+    layer = net.layers[0]
+    layer.nonlinearity = Nonlinearity("relu")
+    bent = net.predict(x)
+    assert np.abs(bent - first).max() > 1e-3
+    layer.options = replace(layer.options, algorithm="winograd")  # auto takes direct for three channels
+    other = net.predict(x)
+    assert np.abs(other - bent).max() < 1e-4 and other.tobytes() != bent.tobytes()
+
+
+@pytest.mark.parametrize("wrong, error", [(lambda a: a.astype(np.float64), TypeError), (lambda a: a[:1], ValueError),
+                                          (lambda a: np.stack([a, a], 1)[:, 0], ValueError)])
+@pytest.mark.parametrize("before", [0, 3])
+def test_arrays_that_do_not_fit(net, x, wrong, error, before):
+    """Refused every time, and never is anything computed with the arrays of the time before."""
+    for _ in range(before):
+        net.predict(x)
+    for owner, name in vectors(net)[:5]:
+        right = getattr(owner, name)
+        setattr(owner, name, wrong(right))
+        for _ in range(2):
+            with pytest.raises(error):
+                net.predict(x)
+        setattr(owner, name, right)
+        assert equal(net, x)
 
 
 def test_other_sizes_and_batches(net, rng):
@@ -111,6 +168,6 @@ def test_from_another_thread(net, x):
 
 def test_old_buffers_are_let_go(net, x):
     net.predict(x)
-    assert all(layer._arrays for layer in convolutions(net))
+    assert all(layer._parts for layer in convolutions(net))
     net.forward(x, np.zeros((2, 1, 5), np.float32), train=True)
-    assert not any(layer._arrays for layer in convolutions(net))
+    assert not any(layer._parts for layer in convolutions(net))

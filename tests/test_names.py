@@ -5,7 +5,7 @@ import pytest
 from minidarknet import weights
 from minidarknet.convert import loaded
 from minidarknet.errors import DataError
-from minidarknet.names import names_beside, names_of, nodes_named, read_names
+from minidarknet.names import distinct, names_beside, names_of, nodes_named, read_names
 from minidarknet.network import Network
 from minidarknet.paths import resolve
 from minidarknet.wordtree import WordTree, read_tree
@@ -23,6 +23,13 @@ def test_lists_of_names(tmp_path):
     file.write_bytes("cat\ncaf\xe9\ncaf\xe8\n".encode("latin-1"))
     with pytest.raises(DataError, match="x.names:2 is not in UTF-8: it has the byte 0xe9; expected a name on each line"):
         read_names(file)
+
+
+def test_distinct():
+    """Names that repeat get their number, whatever else is called so."""
+    assert distinct(("cat", "dog")) == ("cat", "dog")
+    assert distinct(("cat", "cat", "cat_0", "dog", "cat_0_")) == ("cat_0__", "cat_1", "cat_0", "dog", "cat_0_")
+    assert distinct(()) == ()
 
 
 def test_names_decide_whatever_their_capitals_and_spaces():

@@ -44,8 +44,9 @@ def test_comp4_of_classes_with_one_name(tmp_path):
     assert [file.stem.removeprefix("comp4_det_test_") for file in files] == ["cat_0", "a_b_1", "cat_2", "a_b_3"]
     again = evaluate_boxes(read_comp4(tmp_path, EXAMPLES, names), EXAMPLES, names)
     told = again.to_dict()
-    assert list(told["per_class"]) == ["cat_0", "a/b", "cat_2", "a_b"]
+    assert list(told["per_class"]) == list(again.curves) == ["cat_0", "a/b", "cat_2", "a_b"]
     assert told == evaluate_detections(FOUND, EXAMPLES, names).to_dict()
+    assert list(again.over(["cat_2"]).to_dict()["per_class"]) == ["cat_2"]
 
 
 def test_comp4_missing(tmp_path):

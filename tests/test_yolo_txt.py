@@ -147,6 +147,13 @@ def test_yolo_classes_of_one_name(tmp_path):
     assert (data.names, data.counts.tolist()) == (("bow", "dog", "bow"), [1, 0, 1])
     assert messages(data) == (f"{tmp_path / 'my.names'}:3: 'bow' stands there in line 1 already: such classes are told "
                               "apart by number alone (names that repeat: 1)")
+    with pytest.raises(DataError, match="2 classes of .* are called 'bow': they cannot be chosen by name"):
+        load(file, "train", classes="bow")
+    (tmp_path / "my.names").write_text("bow\ndog\nbow\ncat\n")
+    file.write_text(file.read_text() + "\nlabels=my.names\n")  # a detector's list that is too long is a mistake
+    with pytest.raises(DataError, match="classes=3, but .*my.names holds 4 names"):
+        load(file, "train", classifies=False)
+    (tmp_path / "my.names").write_text("bow\ndog\nbow\n")
     file.write_text(file.read_text().replace("names=", "labels="))
     with pytest.raises(DataError, match="'bow' stands there twice"):
         class_lists.load(file, "train")

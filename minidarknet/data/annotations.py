@@ -84,6 +84,9 @@ def _subset(dataset, classes):
                             f"There are {', '.join(dataset.names)}")
         if classes.count(name) > 1:
             raise DataError(f"class {name!r} is asked for twice")
+        if dataset.names.count(name) > 1:
+            raise DataError(f"{dataset.names.count(name)} classes of {dataset.name} are called {name!r}: they cannot be "
+                            "chosen by name")
     old = [dataset.names.index(name) for name in classes]
     new = np.full(len(dataset.names), -1)
     new[old] = np.arange(len(classes))

@@ -4,6 +4,9 @@ A class has a text, a line of the file labels= (or names=, where there is none).
 text occurs in its path as the list has it, anywhere: "n02084071" in "imagenet/train/n02084071_12.jpg". Exactly one must;
 Darknet trains on none or several just the same and prints a line, here the picture is left out.
 
+The lists may be longer than classes= says: Darknet's imagenet1k.data has 1000 classes and lists of 21842, of which the first
+count.
+
 Darknet: src/data.c, fill_truth.
 """
 from minidarknet.data.data_file import KEYS, DataFile
@@ -18,7 +21,7 @@ def class_of(path, labels):
 
 def _names(data, labels):
     """What the classes are called: names= where it has as many lines as there are labels, else the labels."""
-    names = data.names() if data.value("names") else labels
+    names = data.names(first=True) if data.value("names") else labels
     if len(names) != len(labels):
         raise DataError(f"{data.place('names')}: {len(names)} names, but labels= has {len(labels)}; give as many")
     return names
@@ -36,7 +39,7 @@ def load(path, split, limit=None):
     if not data.value(key):
         raise DataError(f"{data.path}: no labels=: give labels=FILE with one text per line; the one that occurs in the "
                         "path of a picture is its class")
-    labels = data.texts(key, "label")
+    labels = data.texts(key, "label", first=True)
     names, found = _names(data, labels), []
     list_file = data.value(KEYS.get(split, split), split)
     for id, picture, line in data.pictures(split, problems)[:limit]:

@@ -106,18 +106,17 @@ class DataFile:
             raise DataError(f"{self.place(key)}: no such file, neither in {self.path.parent} nor in {Path().absolute()}")
         return found
 
-    def texts(self, key, what, different=True):
+    def texts(self, key, what, different=True, first=False):
         """The lines of the file that `key` names, as many as classes= says: tuple of str.
 
-        A classifier's file may hold more, of which the first count: Darknet's imagenet1k.data has 1000 classes and lists of
-        21842. what: of what there is one a line, for messages. different: whether all must differ (bool); else those that
-        do not are a problem. Raises DataError.
+        what: of what there is one a line, for messages. different: whether all must differ (bool); else those that do not
+        are a problem. first: whether the file may hold more, of which the first count (bool). Raises DataError.
         """
         told, file = self.number("classes"), self.file(key, bundled=True)
         found = lines(file)
         while found and not found[-1]:
             found.pop()
-        if told and len(found) > told and self.value("labels"):
+        if first and told:
             found = found[:told]
         if not found or "" in found:
             raise DataError(f"{file}:{found.index('') + 1 if found else 1}: a {what} is expected, the line is empty")
@@ -133,13 +132,14 @@ class DataFile:
                             f"{key}; set classes={len(found)} or correct the {key}")
         return tuple(found)
 
-    def names(self):
+    def names(self, first=False):
         """Class names as names= and classes= say, numbers where there are no names: tuple of str. Raises DataError.
 
-        Two classes may have one name, as among the 9418 of Darknet's 9k.names: a violin's bow and a ship's.
+        Two classes may have one name, as among the 9418 of Darknet's 9k.names: a violin's bow and a ship's. first: as in
+        `texts`.
         """
         if self.value("names"):
-            return self.texts("names", "class name", different=False)
+            return self.texts("names", "class name", different=False, first=first)
         told = self.number("classes")
         if told is None:
             raise DataError(f"{self.path}: neither names= nor classes=: give names=FILE with one class name per line")

@@ -6,13 +6,13 @@ through region.map (src/data.c, correct_boxes; src/region_layer.c), so that the 
 """
 import math
 import os
-from collections import Counter
 from pathlib import Path
 
 from minidarknet.data import pictures, voc
 from minidarknet.data.data_file import DataFile, lines
 from minidarknet.data.example import Dataset, Objects, Problem
 from minidarknet.errors import DataError
+from minidarknet.names import numbers_of
 
 FOLDERS = ("images", "JPEGImages")  # "labels" takes their place in a picture's path
 SUBSTITUTIONS = (("images", "labels"), ("JPEGImages", "labels"), ("raw", "labels"), (".jpg", ".txt"), (".png", ".txt"),
@@ -127,8 +127,7 @@ def load(path, split, limit=None):
     problems = data.problems
     names = data.names()
     listed = data.pictures(split, problems)[:limit]
-    several = Counter(names)
-    index, found, labelled = {name: number for number, name in enumerate(names) if several[name] == 1}, [], 0
+    index, found, labelled = numbers_of(names), [], 0
     for id, picture, _ in listed:
         label = next((file for file in labels_of(picture) if file.is_file()), None)
         xml = picture.parent.parent / "Annotations" / f"{picture.stem}.xml"

@@ -6,7 +6,7 @@
     function(*arguments, memory)
 
 To find the arguments out takes Python some 10 us a layer, as long as Python's own code and objects are in the processor's
-caches. In a network they are not: every layer's weights and pixels drive them out, and the same work takes 30 to 50 us.
+caches. In a network they are not: every layer's weights and pixels drive them out, and the same work takes 30 to 70 us.
 """
 from typing import NamedTuple
 

@@ -52,16 +52,26 @@ def convolutional_prediction(x, weight, norm, kind, pool, out, stride, pad, grou
     (scale, bias, mean, variance, epsilon), arrays (f,) float32 and a float, scale, mean and variance None without batch
     norm; kind int: an activation of activations.SHAPES, with pool of SLOPES; pool bool: windows of 2 x 2 with stride 2,
     smaller at an odd edge; out (b, oh, ow, f) float32 or with pool (b, ceil(oh / 2), ceil(ow / 2), f), *written* by every
-    call. The Call (call.py) reads the numbers anew every time; keep the arrays as long as it.
+    call. The Call (call.py) reads the numbers anew every time; keep the arrays as long as it. Raises TypeError, ValueError
+    for arrays in norm that are not float32, of the shape (f,) and contiguous.
     """
     target = picture(out)
     if pool:  # the pictures that are pooled; the strides are those of what is written
         target = target._replace(h=(x.shape[1] + 2 * pad - weight.shape[0]) // stride + 1,
                                  w=(x.shape[2] + 2 * pad - weight.shape[0]) // stride + 1)
     *arrays, epsilon = norm
-    addresses = [0 if array is None else address_of(array) for array in arrays]
-    finish = Finish(ACTIVATE, int(pool), weight.shape[3], *addresses, np.float32(epsilon), *SHAPES[kind])
+    filters = weight.shape[3]
+    addresses = [0 if array is None else _address_of_row(array, filters) for array in arrays]
+    finish = Finish(ACTIVATE, int(pool), filters, *addresses, np.float32(epsilon), *SHAPES[kind])
     return _forward_call(x, weight, target, stride, pad, groups, algorithm, finish)
+
+
+def _address_of_row(array, length):
+    """Address of a contiguous array (length,) float32. Raises TypeError, ValueError for others."""
+    if array.shape != (length,) or not array.flags.c_contiguous:
+        raise ValueError(f"scale, bias, mean and variance must be contiguous arrays of the shape ({length},), one number "
+                         f"for each filter, not {array.shape} with steps of {array.strides} bytes: np.ascontiguousarray?")
+    return address_of(array)
 
 
 def _forward_call(x, weight, out, stride, pad, groups, algorithm, finish):

@@ -68,7 +68,10 @@ class Finish(NamedTuple):
 
 
 def memory_of(finish, chunks):
-    """Bytes (int) that `placed` needs. finish: Finish; chunks int: (chunks, 3, filters) float32: count, mean, scatter."""
+    """Bytes (int) that `placed` needs. finish: Finish; chunks: int.
+
+    float32 numbers: for MEASURE (chunks, 3, filters), count, mean, scatter; for ACTIVATE (2, filters), factor, shift.
+    """
     if finish.mode == MEASURE:
         return 3 * FLOAT * chunks * finish.filters
     return 2 * FLOAT * finish.filters if finish.mode == ACTIVATE else 0

@@ -5,19 +5,19 @@
 
 Backward is the same the other way round: number by number of grad_x, how far into grad_out.
 """
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
 from minidarknet.engine.memory import picture, row_address
-from minidarknet.engine.vector import FLOAT, ZERO, read_integer, read_number, write_number
+from minidarknet.engine.vector import FLOAT, read_integer, read_number, write_number
 from minidarknet.kernels._jit import parallel_once, prange
 from minidarknet.kernels.reorg import _pair
 
 ENTRY = 8  # bytes of a table's entry
+KEPT = 8   # tables, those of the sizes that were used last
 
 
-@cache
 def _permutation(h, w, c, stride, reverse):
     """(source, target): the numbers of the input (h, w, c) and their places in the output, in memory's order, int64."""
     plane, y, column = np.indices((c, h, w)).reshape(3, -1)
@@ -33,7 +33,7 @@ def _in_memory(positions, pixels, c):
     return pixel * c + plane
 
 
-@cache
+@lru_cache(KEPT)
 def _table(permutation, inverse, w, c, row, pixel):
     """How far from a picture's first number those lie that the others are taken from: an int64 array, bytes.
 
@@ -56,7 +56,9 @@ def _gather(x, table, out, add):
         for _ in range(out.w):
             for j in range(out.c):
                 value = read_number(source + read_integer(entry + ENTRY * j))
-                write_number(target + FLOAT * j, value + (read_number(target + FLOAT * j) if add else ZERO))
+                if add:
+                    value += read_number(target + FLOAT * j)
+                write_number(target + FLOAT * j, value)
             target += FLOAT * out.pixel
             entry += ENTRY * out.c
 

@@ -1,7 +1,7 @@
 """Winograd's convolution over whole pictures: forward, and the data gradient, which is the same with turned weights.
 
                           tiles x channels                     channels x filters
-    x --pixels_tile-->  36 planes of V  \\             / 36 planes of U  <--taps_tile-- weights
+    x --pixels_tile-->  36 planes of V  \\             / 36 planes of U  <--taps_tile-- weights, the corners as they are
                                           > multiply <
                             36 planes of M = V U, tiles x filters --results--> out
 

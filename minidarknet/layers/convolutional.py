@@ -132,16 +132,17 @@ class Convolutional(Weighted):
         """
         x, norm = self.sources[0].out, self.norm.rolling if self.norm else (None, self.bias, None, None, 0.0)
         weight = self._weight.for_prediction(self.ops) if self.options.groups == 1 else self.weight
-        planned = (pool, self._weight.moves, *map(id, (x, out, *norm)))
+        parts = x, out, *norm, self.options
+        planned = pool, self._weight.moves, self.nonlinearity.code, *map(id, parts)
         if planned != self._planned:
-            self._planned, self._arrays = planned, (x, out, *norm)  # while we keep them, nobody else gets their ids
             self._call = self.ops.convolutional_prediction(x, weight, norm, self.nonlinearity.code, pool, out, *self._how,
                                                            **self._choice)
+            self._planned, self._parts = planned, parts  # while we keep them, nobody else gets their ids
         self._call()
 
     def forget_call(self):
         """Let go of the arrays of the last prediction: others will take their place."""
-        self._planned = self._arrays = self._call = None
+        self._planned = self._parts = self._call = None
 
     def backward_convolution(self, grad):
         """From grad (b, oh, ow, f), dL/dz inside grad_margin zeros, to grad_weight and the source's grad."""

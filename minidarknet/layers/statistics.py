@@ -53,7 +53,7 @@ class Normalisation:
         return self.scale, self.bias, self.rolling_mean, self.rolling_variance, EPSILON
 
     def fold(self, run):
-        """(factor, shift), new (c,) arrays, of the same function: out = factor * x + shift.
+        """(factor, shift), new (c,) arrays, of the same function: out = factor * x + shift; for training and exports.
 
         In training the batch's `mean` and `variance` must have been measured and followed before.
         """
