@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numba
 
 from minidarknet.engine.call import Call
-from minidarknet.engine.finish import ACCUMULATE, begin, finish_pixels, memory_of, merge_sums, placed, pool_pixels
+from minidarknet.engine.finish import ACCUMULATE, ACTIVATE, finish_pixels, memory_of, merge_sums, placed, pool_pixels
+from minidarknet.engine.fold import fold
 from minidarknet.engine.memory import Picture, even_share
 from minidarknet.engine.microkernel import NV, PIXELS, TALL, multiply
 from minidarknet.engine.pack import BLOCK, filter_offset, pack
@@ -157,7 +158,6 @@ def _sweep(x, taps, out, plan, finish, group, filter_, first, last, k, own, pack
 def _run(x, taps, out, plan, finish, memory):
     """A task for every chunk of pixels, group and block of filters."""
     pixels = out.b * out.h * out.w
-    begin(finish, memory.shared)
     for task in prange(plan.chunks * plan.groups * plan.blocks):
         own = memory.address + memory.step * numba.get_thread_id()
         filter_, group = task % plan.blocks * WIDTH, task // plan.blocks % plan.groups
@@ -171,8 +171,10 @@ def _run(x, taps, out, plan, finish, memory):
             if not plan.ready:
                 pack(taps, group, filter_, _block_width(left), k * height, height, packed)
             _sweep(x, taps, out, plan, finish, group, filter_, first, last, k, own, packed)
-        finish_pixels(placed(finish, memory.shared), out, chunk, first, last, group * taps.outputs + filter_,
-                      min(left, WIDTH), own + ASIDE)
+        there = placed(finish, memory.shared)
+        if finish.mode == ACTIVATE:
+            fold(there, group * taps.outputs + filter_, min(left, WIDTH))
+        finish_pixels(there, out, chunk, first, last, group * taps.outputs + filter_, min(left, WIDTH), own + ASIDE)
     merge_sums(placed(finish, memory.shared), plan.chunks)
 
 
@@ -181,7 +183,6 @@ def _run_pooled(x, taps, out, plan, finish, aside, memory):
     """The same where the results are pooled: two rows at a time stay in the thread's memory, `aside` bytes from its
     beginning. out: of the poolings, but with the height and width of the results."""
     pairs = -(-out.h // 2)
-    begin(finish, memory.shared)
     for task in prange(plan.chunks * plan.groups * plan.blocks):
         own = memory.address + memory.step * numba.get_thread_id()
         filter_, group = task % plan.blocks * WIDTH, task // plan.blocks % plan.groups
@@ -190,6 +191,9 @@ def _run_pooled(x, taps, out, plan, finish, aside, memory):
         width = _block_width(left)
         packed = own + TABLES
         pass_step = FLOAT * width * plan.rows * plan.depth
+        channel = group * taps.outputs + filter_
+        there = placed(finish, memory.shared)
+        fold(there, channel, min(left, width))
         if plan.ready:
             packed = taps.address + FLOAT * filter_offset(taps, filter_)
         else:
@@ -204,10 +208,8 @@ def _run_pooled(x, taps, out, plan, finish, aside, memory):
             for k in range(plan.passes):
                 _sweep(x, taps, here, plan, finish, group, filter_, first, first + rows * out.w, k, own,
                        packed + k * pass_step)
-            channel = group * taps.outputs + filter_
             target = out.address + FLOAT * (pair // pairs * out.image + pair % pairs * out.row + channel)
-            pool_pixels(placed(finish, memory.shared), own + aside, width, rows, out.w, target, out.pixel, channel,
-                        min(left, width))
+            pool_pixels(there, own + aside, width, rows, out.w, target, out.pixel, channel, min(left, width))
 
 
 def direct_call(x, taps, out, stride, groups, finish):

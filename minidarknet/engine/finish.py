@@ -23,7 +23,6 @@ from typing import NamedTuple
 import numpy as np
 
 from minidarknet.engine.activations import STRAIGHT, activate, bent
-from minidarknet.engine.fold import fold
 from minidarknet.engine.maxpool import larger
 from minidarknet.engine.measure import (  # noqa: F401  (the convolutions take all of finishing from here)
     add_run,
@@ -83,13 +82,6 @@ def placed(finish, memory):
     return Finish(finish.mode, finish.pool, finish.filters, finish.scale, finish.bias, finish.mean, finish.variance,
                   finish.epsilon, finish.curved, finish.slope, memory if finish.mode == MEASURE else 0, memory,
                   memory + FLOAT * finish.filters)
-
-
-@jit
-def begin(finish, memory):
-    """What is done before the tasks begin: factor and shift are made. finish, memory: as in `placed`."""
-    if finish.mode == ACTIVATE:
-        fold(placed(finish, memory))
 
 
 @jit

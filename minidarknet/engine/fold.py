@@ -4,7 +4,8 @@
 
       factor = scale / sqrt(variance + epsilon)      shift = bias - mean * factor           without batch norm: 1 and bias
 
-They are made anew for every prediction, so that nothing goes stale when a weight changes. Darknet: src/blas.c.
+They are made anew for every prediction, so that nothing goes stale when a weight changes, by each task for its filters.
+Darknet: src/blas.c.
 """
 import numpy as np
 
@@ -15,13 +16,14 @@ ONE = np.float32(1)
 
 
 @jit
-def fold(finish):
-    """Make factor and shift, *written* where finish (Finish) says: addresses of (filters,) float32.
+def fold(finish, first, count):
+    """Make factor and shift of filters first .. first + count - 1, *written* where finish (Finish) says.
 
     finish.scale may be 0: without it factor begins as 1; so may variance, and mean with it: then nothing is normalised.
+    Tasks that have the same filters write the same bits.
     """
-    for i in range(0, finish.filters, LANES):
-        left, at = finish.filters - i, FLOAT * i
+    for i in range(first, first + count, LANES):
+        left, at = first + count - i, FLOAT * i
         a = load(finish.scale + at, left) if finish.scale else splat(ONE)
         b = load(finish.bias + at, left)
         if finish.variance:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numba
 
 from minidarknet.engine.call import Call
-from minidarknet.engine.finish import begin, finish_tile, memory_of, merge_sums, placed, start_sums, store_sums
+from minidarknet.engine.finish import ACTIVATE, finish_tile, memory_of, merge_sums, placed, start_sums, store_sums
+from minidarknet.engine.fold import fold
 from minidarknet.engine.memory import ALIGNMENT
 from minidarknet.engine.microkernel import NV, TALL, multiply
 from minidarknet.engine.pack import Taps, filter_offset, pack
@@ -210,6 +211,8 @@ def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own):
         left = taps.outputs - block * WIDTH
         width = WIDTH if left > NARROW else NARROW
         m = own + plan.m + (block - first_block) * VALUES * plan.m_plane
+        if finish.mode == ACTIVATE:
+            fold(finish, block * WIDTH, min(width, left))
         for j in range(0, min(width, left), LANES):
             channel = FLOAT * (block * WIDTH + j)
             start_sums(finish, work)
@@ -245,7 +248,6 @@ def transform_own(x, tiles, plan, chunk, own):
 def _convolve(x, taps, out, tiles, plan, finish, memory):
     """Wave by wave: V, if tasks share it; then a task for every chunk of the wave and every share of the filters."""
     chunks = -(-plan.tiles // plan.chunk)
-    begin(finish, memory.shared + plan.shared)
     for first in range(0, chunks, plan.wave):
         if plan.shared:
             for i in prange(min(plan.tiles - first * plan.chunk, plan.wave * plan.chunk)):
