@@ -1,6 +1,7 @@
 """Boxes from head outputs: thresholds, suppression, the Detections type."""
 import io
 import time
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -18,6 +19,16 @@ class Fractions:
     def undo(boxes):
         corners = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
         return corners * [100, 50, 100, 50]
+
+
+def test_what_is_not_a_number_is_nothing():
+    """A box of which nothing is known is not told, nor does it suppress others or save them from it, wherever it stands."""
+    boxes, nan = np.full((4, 4), .5, np.float32), np.nan
+    objectness = np.array([.9, nan, .9, .8], np.float32)
+    probability = np.array([[nan, .2, .7], [.9, .9, .9], [nan, nan, nan], [.1, .2, .8]], np.float32)
+    for order in permutations(range(4)):
+        found = select(boxes, objectness[list(order)], probability[list(order)], .5, .45, Fractions)
+        assert (found.class_id.tolist(), found.confidence.tolist()) == ([2], [pytest.approx(.64)])
 
 
 # ---- intersection over union

@@ -124,8 +124,8 @@ class DataFile:
         if twice and different:
             raise DataError(f"{file}: {twice[0]!r} stands there twice; every {what} must differ")
         if twice:
-            first, second, *_ = [line for line, text in enumerate(found, 1) if text == twice[0]]
-            self.problems.append(Problem(str(file), second, f"{twice[0]!r} stands there in line {first} already: such "
+            one, other, *_ = [line for line, text in enumerate(found, 1) if text == twice[0]]
+            self.problems.append(Problem(str(file), other, f"{twice[0]!r} stands there in line {one} already: such "
                                          f"classes are told apart by number alone (names that repeat: {len(twice)})"))
         if told not in (None, len(found)):
             raise DataError(f"{self.path}:{self.options['classes'][1]}: classes={told}, but {file} holds {len(found)} "

@@ -126,7 +126,7 @@ class Region(Anchored):
     def boxes(self, out):
         """As every Detector's; probability (b, h * w * num, classes) is P(node), of a tree the product along its path."""
         boxes, objectness, conditional = super().boxes(out)
-        if self.tree.groups == 1:
+        if self.tree.groups == 1:  # all are roots
             return boxes, objectness, conditional.copy()
         probability = np.empty_like(conditional)
         self.ops.region_absolute(conditional, self.tree.parent, probability)
