@@ -78,6 +78,32 @@ def check_in_short(lanes):
         test_engine_yolo.test_agrees(rng, shape, (0, 1), 1.2, False)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for a page that may not be read")
+def test_nothing_behind_the_weights_is_read():
+    """Blocks of filters that are not full, the weights ending where memory ends: whoever reads on is ended by the system."""
+    python("import test_engine_machines; test_engine_machines.check_the_end_of_memory()")
+
+
+def check_the_end_of_memory():
+    """Convolve with weights that end at a page which may not be read; in a process of its own, see above."""
+    import ctypes
+    import mmap
+    rng, out = np.random.default_rng(0), np.zeros((1, 8, 8, 70), np.float32)
+    x = np.zeros((1, 10, 10, 32), np.float32)[:, 1:-1, 1:-1]
+    x[...] = rng.standard_normal(x.shape)
+    for size, algorithm in ((3, "winograd"), (3, "direct"), (1, "direct")):
+        values = rng.standard_normal((size, size, 32, 70)).astype(np.float32)
+        pages = -(-values.nbytes // mmap.PAGESIZE)
+        memory = np.frombuffer(mmap.mmap(-1, (pages + 1) * mmap.PAGESIZE), np.uint8)
+        assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(memory.ctypes.data + pages * mmap.PAGESIZE), mmap.PAGESIZE, 0) == 0
+        weight = memory[pages * mmap.PAGESIZE - values.nbytes:pages * mmap.PAGESIZE].view(np.float32).reshape(values.shape)
+        weight[...] = values
+        engine.convolutional_forward(x, weight, out, 1, size // 2, 1, algorithm)
+        expected = np.zeros(out.shape)
+        kernels.convolutional_forward(x.astype(np.float64), values.astype(np.float64), expected, 1, size // 2, 1)
+        assert np.abs(out - expected).max() < 1e-5 * np.abs(expected).max()
+
+
 def test_compiled_code_is_kept(tmp_path):
     """A second process finds what the first one compiled, the micro-kernel inside it."""
     code = ("import numpy as np; from minidarknet import engine; from minidarknet.engine import direct;"
