@@ -84,7 +84,7 @@ class Fused:
     def resize(self, batch, train):
         """Make the buffers for `batch` pictures of the present shape: out, grad (of the last layer) and z."""
         conv = self.conv
-        conv.forget_call()
+        conv.planned.forget()
         apart = train and (self.pools or conv.norm or self.kind in CURVED)  # z must outlive act(u)
         conv.z = conv.buffer("z", (batch, *conv.shape), conv.grad_margin) if apart else None
         self.last.make_output(batch, train, 0 if apart else conv.grad_margin)

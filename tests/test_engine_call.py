@@ -11,6 +11,7 @@ from minidarknet import SGD, engine
 from minidarknet.engine.memory import scratch
 from minidarknet.layers import weight as module
 from minidarknet.layers.nonlinearity import Nonlinearity
+from minidarknet.network import Network
 
 pytestmark = pytest.mark.skipif(not engine.CHOOSES, reason="without the JIT layers are not fused")
 
@@ -168,6 +169,77 @@ def test_from_another_thread(net, x):
 
 def test_old_buffers_are_let_go(net, x):
     net.predict(x)
-    assert all(layer._parts for layer in convolutions(net))
+    assert all(layer.planned.parts for layer in convolutions(net))
     net.forward(x, np.zeros((2, 1, 5), np.float32), train=True)
-    assert not any(layer._parts for layer in convolutions(net))
+    assert not any(layer.planned.parts for layer in convolutions(net))
+
+
+CFG = """[net]
+height=16
+width=16
+channels=3
+[convolutional]
+filters=20
+size=3
+stride=1
+pad=1
+activation=leaky
+[maxpool]
+size=2
+stride=1
+[convolutional]
+filters=28
+size=1
+stride=1
+pad=1
+activation=linear
+[region]
+anchors=1,2,3,4
+num=2
+classes=9
+softmax=1
+"""
+
+
+def pooled(size=16):
+    """A network with a pooling that is a step of its own, and a head."""
+    net = Network.from_string(CFG)
+    net.resize((size, size))
+    return net
+
+
+def test_poolings_and_heads_are_decided_once_too(rng):
+    net = pooled()
+    pool, region = net.layers[1], net.layers[3]
+    outs = []
+    for size, batch in ((16, 2), (16, 2), (32, 1), (16, 1), (16, 1)):
+        net.resize((size, size))
+        x = rng.random((batch, size, size, 3), np.float32)
+        outs.append([net.predict(x).tobytes() for _ in range(3)])
+        calls = pool.planned._call, region.planned._call
+        assert outs[-1] == [pooled(size).predict(x).tobytes()] * 3
+        net.predict(x)
+        assert all(calls) and calls[0] is pool.planned._call and calls[1] is region.planned._call
+
+
+def test_old_buffers_of_poolings_and_heads_are_let_go(rng):
+    net, x = pooled(), rng.random((2, 16, 16, 3), np.float32)
+    net.predict(x)
+    assert all(net.layers[i].planned.parts for i in (1, 3))
+    net.forward(x, np.zeros((2, 1, 5), np.float32), train=True)
+    assert not net.layers[1].planned.parts  # training pools another way
+    assert net.layers[3].planned.parts[0] is net.layers[2].out
+
+
+def test_other_options_and_arrays_of_poolings_and_heads(rng):
+    net, x = pooled(), rng.random((2, 16, 16, 3), np.float32)
+    pool, region = net.layers[1], net.layers[3]
+    first = net.predict(x)
+    region.options = replace(region.options, softmax=0)
+    other = net.predict(x)
+    kernel = Network.from_string(CFG.replace("softmax=1", "softmax=0"), backend="kernels")
+    assert np.abs(other - first).max() > 1e-3 and np.abs(other - kernel.predict(x)).max() < 1e-5
+    region.out, pool.size = np.full_like(region.out, 7), 1
+    alone = net.predict(x)
+    kernel = Network.from_string(CFG.replace("softmax=1", "softmax=0").replace("size=2", "size=1"), backend="kernels")
+    assert np.abs(alone - other).max() > 1e-4 and np.abs(alone - kernel.predict(x)).max() < 1e-5

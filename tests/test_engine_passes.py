@@ -153,6 +153,9 @@ def test_maxpool(rng, shape, window):
     kernels.maxpool_forward(x, expected, expected_winner, *window)
     assert out.tobytes() == expected.tobytes()
     assert winner.tobytes() == expected_winner.tobytes()
+    alone = normal(rng, out.shape)
+    engine.maxpool_prediction(x, alone, *window)()
+    assert alone.tobytes() == expected.tobytes()
     grad_out = normal(rng, out.shape)
     for accumulate in (False, True):
         grad = normal(rng, shape)

@@ -22,9 +22,9 @@ if not numba.config.DISABLE_JIT:
     )
     from minidarknet.engine.fused import fused_forward
     from minidarknet.engine.fused_gradient import fused_backward, fused_bias_backward
-    from minidarknet.engine.maxpool import maxpool_backward, maxpool_forward
+    from minidarknet.engine.maxpool import maxpool_backward, maxpool_forward, maxpool_prediction
     from minidarknet.engine.prepare import prepare, restore
-    from minidarknet.engine.region import region_activate
+    from minidarknet.engine.region import region_activate, region_prediction
     from minidarknet.engine.reorg import reorg_backward, reorg_forward
     from minidarknet.engine.route import route_backward, route_forward
     from minidarknet.engine.sgd import sgd_update
@@ -41,6 +41,6 @@ __all__ = [  # noqa: PLE0604 (names of kernels, which are strings)
     "reorg_backward", "reorg_forward", "route_backward", "route_forward", "sgd_update", "shortcut_backward_source",
     "shortcut_backward_x", "shortcut_forward", "yolo_activate",
 ]
-if not numba.config.DISABLE_JIT:  # several of the kernels' functions in one pass, for fuse.py
+if not numba.config.DISABLE_JIT:  # several of the kernels' functions in one pass, for fuse.py; and predictions
     __all__ += ["convolutional_measure", "convolutional_prediction", "fused_backward", "fused_bias_backward",
-                "fused_forward", "prepare", "restore"]
+                "fused_forward", "maxpool_prediction", "prepare", "region_prediction", "restore"]

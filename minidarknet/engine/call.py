@@ -17,13 +17,15 @@ class Call(NamedTuple):
     """Calling it runs function(*arguments, memory).
 
     function: compiled; arguments: tuple; memory: a Scratch of `own` bytes for each thread and `shared` bytes for all, of
-    undefined contents. The arguments hold addresses: whoever keeps a Call sees to it that what lies there stays.
+    undefined contents. The arguments hold addresses: whoever keeps a Call sees to it that what lies there stays. kept:
+    arrays of which only the Call itself knows.
     """
 
     function: object
     arguments: tuple
-    own: int
-    shared: int
+    own: int = 0
+    shared: int = 0
+    kept: tuple = ()
 
     def __call__(self):
         self.function(*self.arguments, scratch(self.own, self.shared))

@@ -8,7 +8,8 @@ every pixel asks the windows that saw it whether it won.
 """
 import numpy as np
 
-from minidarknet.engine.memory import address_of, picture
+from minidarknet.engine.call import Call
+from minidarknet.engine.memory import address_of, picture, row_address
 from minidarknet.engine.vector import (
     FLOAT,
     LANES,
@@ -20,7 +21,7 @@ from minidarknet.engine.vector import (
     where_greater,
     where_same_bits,
 )
-from minidarknet.kernels._jit import jit, parallel, prange
+from minidarknet.kernels._jit import jit, parallel, parallel_once, prange
 
 LOWEST = np.float32(-np.inf)
 
@@ -83,6 +84,32 @@ def _to_winners(grad_out, winner, grad_x, size, stride, offset, accumulate):
                         total = total + where_same_bits(where, own, g, zero)
                 store(target + FLOAT * j, total, grad_x.c - j)
             target += FLOAT * grad_x.pixel
+
+
+@parallel_once
+def _largest_alone(x, out, size, stride, offset, memory):
+    """_largest without the winner; memory: a Scratch, as every Call gives one, of nothing."""
+    for row in prange(out.b * out.h):
+        image, oy = row // out.h, row % out.h
+        top, bottom = max(0, oy * stride - offset), min(x.h, oy * stride - offset + size)
+        source, target = x.address + FLOAT * image * x.image, row_address(out, row)
+        for ox in range(out.w):
+            left, right = max(0, ox * stride - offset), min(x.w, ox * stride - offset + size)
+            for j in range(0, x.c, LANES):
+                best = splat(LOWEST)
+                for iy in range(top, bottom):
+                    for ix in range(left, right):
+                        best = larger(load(source + FLOAT * (iy * x.row + ix * x.pixel + j), x.c - j), best)
+                store(target + FLOAT * j, best, x.c - j)
+            target += FLOAT * out.pixel
+
+
+def maxpool_prediction(x, out, size, stride, offset):
+    """The Call that makes maxpool_forward's out, without the winner, which only the way back needs.
+
+    x, out, size, stride, offset: as there; the numbers are read anew and out is *written* every time.
+    """
+    return Call(_largest_alone, (picture(x), picture(out), size, stride, offset))
 
 
 def maxpool_forward(x, out, winner, size, stride, offset):

@@ -8,13 +8,16 @@
 
 Nearly all of the work is exponentials, one per class: in YOLO9000 a cell's 3 anchors have 9418 each.
 """
+from functools import partial
+
 import numba
 import numpy as np
 
 from minidarknet import kernels
+from minidarknet.engine.call import Call
 from minidarknet.engine.curves import exponential, logistic
 from minidarknet.engine.maxpool import larger
-from minidarknet.engine.memory import address_of, scratch
+from minidarknet.engine.memory import address_of
 from minidarknet.engine.vector import (
     FLOAT,
     LANES,
@@ -119,10 +122,19 @@ def region_activate(x, out, anchors, coords, direct, softmax, borders):
     it where arrays are not contiguous or hold fewer than LANES anchor-cells.
     Paper: YOLO9000, "Direct location prediction", "Hierarchical classification". Darknet: forward_region_layer.
     """
+    region_prediction(x, out, anchors, coords, direct, softmax, borders)()
+
+
+def region_prediction(x, out, anchors, coords, direct, softmax, borders):
+    """What does region_activate's work when it is called without arguments: a Call, or a partial of the kernel.
+
+    x, out, anchors, coords, direct, softmax, borders: as there. The numbers of x are read anew and out is *written* every
+    time; anchors and borders may have been copied.
+    """
     cells, entries = x[..., 0].size * len(anchors), x.shape[3] // len(anchors)
     if cells < LANES or not (x.flags.c_contiguous and out.flags.c_contiguous):
-        kernels.region_activate(x, out, anchors, coords, direct, softmax, borders)
-        return
+        return partial(kernels.region_activate, x, out, anchors, coords, direct, softmax, borders)
     shapes, borders = np.ascontiguousarray(anchors, np.float32), np.ascontiguousarray(borders, np.int64)
-    _activate(address_of(x), address_of(out), cells, entries, address_of(shapes), len(shapes), coords, int(direct),
-              int(softmax), borders.ctypes.data, len(borders) - 1, scratch(BYTES * entries))
+    arguments = (address_of(x), address_of(out), cells, entries, address_of(shapes), len(shapes), coords, int(direct),
+                 int(softmax), borders.ctypes.data, len(borders) - 1)
+    return Call(_activate, arguments, BYTES * entries, kept=(shapes, borders))

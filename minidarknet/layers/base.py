@@ -188,6 +188,11 @@ class Layer:
         """(size, stride) of the sliding window, for the receptive field; (1, 1) where there is none."""
         return 1, 1
 
+    @property
+    def plans(self):
+        """Whether a prediction is decided once (planned.py): in the engine."""
+        return getattr(self.ops, "CHOOSES", False)
+
     def resize(self, batch, train):
         """Make the buffers for `batch` pictures of the present shape. Buffers only grow."""
         self.make_output(batch, train, self.grad_margin)

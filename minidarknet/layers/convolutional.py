@@ -5,6 +5,7 @@ import numpy as np
 
 from minidarknet.activations import ACTIVATIONS, LATER_ACTIVATIONS
 from minidarknet.layers.base import LayerOptions, Misfit, Stored
+from minidarknet.layers.planned import Planned
 from minidarknet.layers.weight import Weight
 from minidarknet.layers.weighted import Weighted
 
@@ -49,7 +50,7 @@ class Convolutional(Weighted):
     def __init__(self, options, sources, ops, dtype=np.float32):
         super().__init__(options, sources, ops, dtype)
         self.pad = options.size // 2 if options.pad else options.padding
-        self.forget_call()
+        self.planned = Planned()
 
     @property
     def margin(self):
@@ -127,22 +128,16 @@ class Convolutional(Weighted):
     def predict(self, pool, out):
         """act(norm(convolution)) with the rolling statistics, or the largest of each 2 x 2 of it, to out.
 
-        pool bool; out (b, oh, ow, f), or (b, ceil(oh / 2), ceil(ow / 2), f) with pool. What there is to decide is decided
-        once, as long as the arrays stay the same; their numbers are read anew every time. Only with the engine.
+        pool bool; out (b, oh, ow, f), or (b, ceil(oh / 2), ceil(ow / 2), f) with pool. Only with the engine.
         """
         x, norm = self.sources[0].out, self.norm.rolling if self.norm else (None, self.bias, None, None, 0.0)
         weight = self._weight.for_prediction(self.ops) if self.options.groups == 1 else self.weight
-        parts = x, out, *norm, self.options
-        planned = pool, self._weight.moves, self.nonlinearity.code, *map(id, parts)
-        if planned != self._planned:
-            self._call = self.ops.convolutional_prediction(x, weight, norm, self.nonlinearity.code, pool, out, *self._how,
-                                                           **self._choice)
-            self._planned, self._parts = planned, parts  # while we keep them, nobody else gets their ids
-        self._call()
+        kind = self.nonlinearity.code
 
-    def forget_call(self):
-        """Let go of the arrays of the last prediction: others will take their place."""
-        self._planned = self._parts = self._call = None
+        def decide():
+            return self.ops.convolutional_prediction(x, weight, norm, kind, pool, out, *self._how, **self._choice)
+
+        self.planned.run(decide, x, out, *norm, self.options, kind, pool, self._weight.moves)
 
     def backward_convolution(self, grad):
         """From grad (b, oh, ow, f), dL/dz inside grad_margin zeros, to grad_weight and the source's grad."""

@@ -2,6 +2,7 @@
 from dataclasses import dataclass
 
 from minidarknet.layers.base import Layer, LayerOptions, Misfit
+from minidarknet.layers.planned import Planned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class Maxpool(Layer):
         super().__init__(options, sources, ops, *args)
         self.size = options.stride if options.size == -1 else options.size
         self.padding = self.size - 1 if options.padding == -1 else options.padding
+        self.planned = Planned()
 
     def window(self):
         return self.size, self.options.stride
@@ -51,11 +53,15 @@ class Maxpool(Layer):
         return oh, ow, c
 
     def allocate(self, batch, train):
+        self.planned.forget()
         self.winner = self.buffer("winner", (batch, *self.shape), dtype="int32")
 
     def forward(self, run):
-        self.ops.maxpool_forward(self.sources[0].out, self.out, self.winner,
-                                 self.size, self.options.stride, self.padding // 2)
+        x, out, how = self.sources[0].out, self.out, (self.size, self.options.stride, self.padding // 2)
+        if run.train or not self.plans:
+            self.ops.maxpool_forward(x, out, self.winner, *how)
+        else:
+            self.planned.run(lambda: self.ops.maxpool_prediction(x, out, *how), x, out, *how)
 
     def backward(self, run):
         for _, source, accumulate in self.source_grads():

@@ -7,6 +7,7 @@ import numpy as np
 from minidarknet.layers.anchored import Anchored
 from minidarknet.layers.base import LayerOptions, Misfit
 from minidarknet.layers.labels import open_tree
+from minidarknet.layers.planned import Planned
 from minidarknet.wordtree import WordTree, read_map
 
 WARM_UP_IMAGES = 12800  # so many images long every anchor-cell is drawn to its anchor (Darknet: a constant)
@@ -69,6 +70,7 @@ class Region(Anchored):
     def __init__(self, options, sources, ops, dtype=np.float32):
         super().__init__(options, sources, ops, dtype)
         self._find = None
+        self.planned = Planned()
 
     def open_files(self, find):
         self._find = find
@@ -99,6 +101,9 @@ class Region(Anchored):
         self.check_channels(shapes[0][2], f"num {o.num}")
         return shapes[0]
 
+    def allocate(self, batch, train):
+        self.planned.forget()
+
     @property
     def per_cell(self):
         """How many anchors, and so boxes, a cell has."""
@@ -116,8 +121,15 @@ class Region(Anchored):
 
     def activate(self, x, out):
         """x raw -> out, both (b, h, w, c)."""
-        o = self.options
-        self.ops.region_activate(x, out, self.anchors, o.coords, o.direct_location, self.one_of, self.tree.borders)
+        o, tree = self.options, self.tree
+
+        def how():
+            return x, out, self.anchors, o.coords, o.direct_location, self.one_of, tree.borders
+
+        if self.plans:
+            self.planned.run(lambda: self.ops.region_prediction(*how()), x, out, o, tree)
+        else:
+            self.ops.region_activate(*how())
 
     def decode(self, out, boxes):
         """out (b, h, w, c) activated -> boxes (b, h, w, num, 4) centre form in fractions of the network's input."""
