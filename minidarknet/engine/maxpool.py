@@ -9,7 +9,7 @@ every pixel asks the windows that saw it whether it won.
 import numpy as np
 
 from minidarknet.engine.call import Call
-from minidarknet.engine.memory import address_of, picture, row_address
+from minidarknet.engine.memory import address_of, picture
 from minidarknet.engine.vector import (
     FLOAT,
     LANES,
@@ -36,9 +36,10 @@ def larger(a, b):
     return where_greater(a, b, a, b)
 
 
-@parallel
-def _largest(x, out, winner, size, stride, offset):
-    """out and winner; see maxpool_forward. x, out Pictures; winner: address of a contiguous (b, oh, ow, c) int32."""
+@parallel_once
+def _largest(x, out, winner, size, stride, offset, memory):
+    """out and winner; see maxpool_forward. x, out Pictures; winner: address of a contiguous (b, oh, ow, c) int32, 0 where
+    nobody asks; memory: a Scratch, as every Call gives one, of nothing."""
     for row in prange(out.b * out.h):
         image, oy = row // out.h, row % out.h
         top, bottom = max(0, oy * stride - offset), min(x.h, oy * stride - offset + size)
@@ -55,7 +56,8 @@ def _largest(x, out, winner, size, stride, offset):
                         where = where_greater(value, best, splat_bits(np.int32(iy * x.w + ix)), where)
                         best = larger(value, best)
                 store(target + FLOAT * j, best, x.c - j)
-                store(place + FLOAT * j, where, x.c - j)
+                if winner:
+                    store(place + FLOAT * j, where, x.c - j)
             target += FLOAT * out.pixel
             place += FLOAT * x.c
 
@@ -86,22 +88,9 @@ def _to_winners(grad_out, winner, grad_x, size, stride, offset, accumulate):
             target += FLOAT * grad_x.pixel
 
 
-@parallel_once
-def _largest_alone(x, out, size, stride, offset, memory):
-    """_largest without the winner; memory: a Scratch, as every Call gives one, of nothing."""
-    for row in prange(out.b * out.h):
-        image, oy = row // out.h, row % out.h
-        top, bottom = max(0, oy * stride - offset), min(x.h, oy * stride - offset + size)
-        source, target = x.address + FLOAT * image * x.image, row_address(out, row)
-        for ox in range(out.w):
-            left, right = max(0, ox * stride - offset), min(x.w, ox * stride - offset + size)
-            for j in range(0, x.c, LANES):
-                best = splat(LOWEST)
-                for iy in range(top, bottom):
-                    for ix in range(left, right):
-                        best = larger(load(source + FLOAT * (iy * x.row + ix * x.pixel + j), x.c - j), best)
-                store(target + FLOAT * j, best, x.c - j)
-            target += FLOAT * out.pixel
+def _call(x, out, winner, size, stride, offset):
+    """The Call of _largest. x, out: arrays; winner: address, or 0."""
+    return Call(_largest, (picture(x), picture(out), winner, size, stride, offset))
 
 
 def maxpool_prediction(x, out, size, stride, offset):
@@ -109,7 +98,7 @@ def maxpool_prediction(x, out, size, stride, offset):
 
     x, out, size, stride, offset: as there; the numbers are read anew and out is *written* every time.
     """
-    return Call(_largest_alone, (picture(x), picture(out), size, stride, offset))
+    return _call(x, out, 0, size, stride, offset)
 
 
 def maxpool_forward(x, out, winner, size, stride, offset):
@@ -121,7 +110,7 @@ def maxpool_forward(x, out, winner, size, stride, offset):
     contiguous, *written*, iy * w + ix of the largest value, -1 where nothing won; size, stride, offset ints in pixels.
     Darknet: src/maxpool_layer.c (which writes -FLT_MAX where nothing won).
     """
-    _largest(picture(x), picture(out), _address(winner), size, stride, offset)
+    _call(x, out, _address(winner), size, stride, offset)()
 
 
 def maxpool_backward(grad_out, winner, grad_x, size, stride, offset, accumulate):
