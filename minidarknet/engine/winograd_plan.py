@@ -34,7 +34,35 @@ MOST_TILES = 104                   # of a chunk: M alone
 TASKS_PER_THREAD = 1               # at least, for tasks to take several blocks
 TASKS_OF_WAVE = 4                  # per thread, at least
 TASKS = 16                         # at least, for V to be made by tasks
-TABLE = 8 * MOST_ROWS              # bytes of the offsets of a block's rows
+ADDRESS = 8                        # bytes of one
+TABLE = ADDRESS * MOST_ROWS        # of the offsets of a block's rows
+
+
+class Position(NamedTuple):
+    """Where the products of one of the 36 positions lie; ints, bytes where nothing else is said (winograd_products.py).
+
+    v, m: from the beginning of the slice's V and of the block's M to the first row; tall, short: how many blocks of rows of
+    either height; u: from the beginning of U or, where `tap` is not 0, of the weights, to the first channel's filters; step:
+    numbers from there to the next channel's. What is fetched ahead: next_u: where U at the next position begins; share: of
+    that, per row of a block and channel; weights: from the beginning of the weights that are transformed next to a cache
+    line of them; weights_step: to the next channel's.
+    """
+
+    v: int
+    m: int
+    tall: int
+    short: int
+    u: int
+    tap: int
+    step: int
+    next_u: int
+    share: int
+    weights: int
+    weights_step: int
+
+
+POSITION = ADDRESS * len(Position._fields)  # bytes of a line of the table
+POSITIONS = VALUES * POSITION               # of the table
 
 
 class Plan(NamedTuple):
@@ -109,7 +137,7 @@ def plan_convolution(tiles, channels, filters, packs, threads):
     v_slice, blocks = VALUES * v_plane, -(-filters // WIDTH)
     group = group_blocks(blocks, v_slice + VALUES * u_plane, VALUES * m_plane, threads) if shared else 1
     v_chunk = slices * v_slice
-    u = 2 * TABLE
+    u = odd_lines(POSITIONS + 2 * TABLE)
     m = u + VALUES * u_plane
     local_v = m + group * VALUES * m_plane
     packed = local_v + (0 if shared else v_chunk)
