@@ -106,7 +106,8 @@ def turn(function):
 
 
 def contest(work, threads, names, repeats, seed, file):
-    """Measure; returns a dict: gflop, machine, and for every peer ms (median of the turns), turns, or a note.
+    """Measure; returns a dict: gflop, machine, distances (of the cores, after every turn), and for every peer ms (median of
+    the turns), turns, or a note.
 
     file: where minidarknet's evidence is left, for contests in which it does not take part.
     """
@@ -125,16 +126,19 @@ def contest(work, threads, names, repeats, seed, file):
         np.save(file, found["minidarknet"])
     reference = np.load(file)
     functions = {name: function for name, function in functions.items() if judge(told[name], found[name], reference, work)}
-    turns = {name: [] for name in functions}
+    turns, apart = {name: [] for name in functions}, []
+    from distance import distance  # which loads Numba
     gc.collect()
     gc.disable()
     for number in range(repeats):
         for name in sorted(functions, key=list(functions).index, reverse=number % 2 == 1):
             turns[name].append(turn(functions[name]))
+        silence()
+        apart.append(distance())
     for name, measured in turns.items():
         told[name].update(ms=statistics.median(measured), turns=measured)
     return {"work": work, "threads": threads, "gflop": gflop(network(work, seed), work), "machine": facts(threads),
-            "peers": told}
+            "distances": apart, "peers": told}
 
 
 def facts(threads):

@@ -4,13 +4,15 @@
 
 A size whose grid does not divide well wastes work: its effective rate (operations of the direct convolution per second)
 falls behind that of the best size. A picture alone needs all weights for itself: it costs more, and how long it takes
-merely to read them from memory (reading.py) is printed beside it. All sizes take turns, as in versus.py.
+merely to read them from memory (reading.py) is printed beside it, and how far apart the cores are (distance.py): where
+they do not share a cache it costs more still. All sizes take turns, as in versus.py.
 """
 import argparse
 import statistics
 
 import numba
-from contest import turn
+from contest import silence, turn
+from distance import distance
 from reading import reading
 from work import Work, gflop, network, pictures, truths
 
@@ -68,7 +70,9 @@ def by_size(cfg, kind, repeats):
 
 
 def by_batch(cfg, size, kind, repeats):
-    """Lines of text: time per picture at every batch, how much more the dearest costs, and the time to read the weights."""
+    """Lines of text: time per picture at every batch, how much more the dearest costs, the time to read the weights, and
+    how far apart the cores are."""
+    before = distance()
     works = [Work(cfg, size, kind, batch) for batch in BATCHES]
     read, size_of_weights = reading(network(works[0], 0), numba.get_num_threads())
     times, (ms_to_read,) = measure(works, repeats, [read])
@@ -81,6 +85,9 @@ def by_batch(cfg, size, kind, repeats):
               f"than the cheapest, the cheapest {1 - min(times) / max(times):.0%} less than the dearest"
     yield f"to read the weights once, {size_of_weights / 1e6:.1f} MB, takes {ms_to_read:.2f} ms: " \
           f"{ms_to_read / min(ms for _, ms in found):.0%} of the cheapest picture's time"
+    if before:
+        silence()
+        yield f"a message from core to core and back took {before:.0f} ns before and {distance():.0f} ns after"
 
 
 def main():

@@ -98,7 +98,7 @@ def readme(measured):
         f"{facts['processor']}, {facts['cores']} cores, {measured['width']}; {measured['date']}; "
         f"minidarknet {facts['minidarknet']}, Python {facts['python']}, NumPy {facts['numpy']}, Numba {facts['numba']}"
         + "".join(f", {name}" for name in [*([f"PyTorch {torch}"] if torch else []), *names])
-        + f". Medians of {measured['repeats']} turns; in brackets how many times as long as minidarknet."]
+        + f". Medians of {measured['repeats']} turns; in brackets how many times as long as minidarknet." + apart(results)]
     for count, some in by_threads(results):
         rows = speed(some)
         rows[0][0] = threads(count)
@@ -108,6 +108,14 @@ def readme(measured):
             parts.append(markdown(memory(some)))
     told = notes(results)
     return "\n\n".join([BEGIN, *parts, *(["Not measured: " + "; ".join(told) + "."] if told else []), END])
+
+
+def apart(results):
+    """How far apart the cores were (distance.py), a sentence with a space before it; "" where that was not measured."""
+    found = sorted(ns for result in results for ns in result.get("distances", ()) if ns)
+    if not found:
+        return ""
+    return f" A message from core to core and back took {found[0]:.0f} to {found[-1]:.0f} ns."
 
 
 def rewrite(path, measured):

@@ -147,10 +147,12 @@ def test_sizes(scripts, tiny_cfg, monkeypatch):
     monkeypatch.setattr(contest, "FILL", 0)
     monkeypatch.setattr(sizes, "SIZES", (64, 96))
     monkeypatch.setattr(sizes, "BATCHES", (1, 2, 3))
+    monkeypatch.setattr(sizes, "distance", lambda: 90.4)
     for kind in ("inference", "training"):
         lines = list(sizes.by_size(str(tiny_cfg), kind, 1)) + list(sizes.by_batch(str(tiny_cfg), 64, kind, 1))
-        assert len(lines) == 4 + 7 and lines[3].startswith("least share of the best: ")
-        assert "batches from 2 to 3" in lines[-2] and "to read the weights once, 0." in lines[-1]
+        assert len(lines) == 4 + 8 and lines[3].startswith("least share of the best: ")
+        assert "batches from 2 to 3" in lines[-3] and "to read the weights once, 0." in lines[-2]
+        assert lines[-1].endswith("90 ns before and 90 ns after")
 
 
 def test_reading_reads_every_line(scripts):
@@ -159,6 +161,15 @@ def test_reading_reads_every_line(scripts):
     memory[:, 0] = 1
     reading._read(memory.ctypes.data, 203, sums)
     assert sums.tolist() == [96, 96]  # 101 lines a thread, the last 5 of which are no 8
+
+
+def test_distance(scripts, monkeypatch):
+    """Two threads answer each other; a core alone has nobody to answer."""
+    import distance
+    if distance.cores() > 1:
+        assert 5 < distance.distance() < 1e6  # ns; light goes 75 cm in 5
+    monkeypatch.setattr(distance, "cores", lambda: 1)
+    assert distance.distance() is None
 
 
 def test_parity(scripts, monkeypatch):
