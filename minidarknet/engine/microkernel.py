@@ -22,7 +22,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from minidarknet.engine.vector import FAR, FLOAT, LANE, LANES, NEAR, REGISTER, REGISTERS, fetch, spread
+from minidarknet.engine.vector import FLOAT, LANE, LANES, NEAR, ONCE, REGISTER, REGISTERS, fetch, spread
 
 # Blocks whose accumulators, registers of B and one of A fit into the register file. The widest, TALL x NV registers,
 # reads least per multiplication. With 2 registers per row: PIXELS rows of a convolution, TAPS rows of weight gradients.
@@ -155,26 +155,27 @@ def _lines(builder, level, streams, kind):
 
 @intrinsic(prefer_literal=True)
 def multiply(typing_context, MR, NV, rows, depth, a_table, a_base, a_step, a_row, b, b_step, b_row, c_table, c_base,
-             accumulate, near, far):
+             accumulate, near, once):
     """C[i, j] (+)= sum over r, d of A[i, r, d] * B[r, d, j], for MR rows i and NV * LANES columns j.
 
     MR, NV literal ints. rows, depth intp >= 0. a_table, c_table: addresses of MR places, of the rows of A and of C, in
     bytes from a_base and c_base (which are 0 where the places are addresses). b: address. a_step, a_row, b_step, b_row:
     strides in float32 numbers. C is *accumulated* if accumulate (intp) is not 0, else *written*. Each sum runs in the
-    order r, d, from zero, and is then added to C. near, far: tuples, of any length, of pairs (address, step) of intp, in
+    order r, d, from zero, and is then added to C. near, once: tuples, of any length, of pairs (address, step) of intp, in
     bytes: at step d of depth the cache line at address + d * step is fetched, near: into the core's first-level cache,
-    far: into its second-level one. Where there is no memory nothing happens, but finding that out takes long.
+    once: into its second-level one, because it is read once. Where there is no memory nothing happens, but finding that out
+    takes long.
     """
     if not (isinstance(MR, types.IntegerLiteral) and isinstance(NV, types.IntegerLiteral)):
         return None
 
     def generate(context, builder, signature, arguments):
         rows, depth, a_table, a_base, a_step, a_row, b, b_step, b_row, c_table, c_base, accumulate, *streams = arguments[2:]
-        expected = [line for level, values, kind in zip((NEAR, FAR), streams, signature.args[-2:], strict=True)
+        expected = [line for level, values, kind in zip((NEAR, ONCE), streams, signature.args[-2:], strict=True)
                     for line in _lines(builder, level, values, kind)]
         emitter = _Emitter(builder, MR.literal_value, NV.literal_value)
         accumulators = emitter.product(rows, depth, a_table, a_base, a_step, a_row, b, b_step, b_row, expected)
         emitter.write(accumulators, c_table, c_base, accumulate)
         return context.get_dummy_value()
 
-    return types.void(MR, NV, *[types.intp] * 12, near, far), generate
+    return types.void(MR, NV, *[types.intp] * 12, near, once), generate

@@ -11,7 +11,7 @@ import operator
 
 import numpy as np
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
+from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
 from numba import config, types
 from numba.extending import intrinsic, models, overload, register_model
 
@@ -249,13 +249,17 @@ def power_of_two(typing_context, shifted):
     return vector(vector), generate
 
 
-NEAR, FAR = 3, 2  # LLVM's levels of a fetch: into all caches of the core, or not into the first one
+# LLVM's levels of a fetch. NEAR: into all caches of the core. ONCE: what is read once, into the second-level one; AMD's
+# processors can keep it out of the cache that all cores share, where it would drive out what is read again (Intel's "level
+# 0" holds too little for us: a share of the first-level cache).
+NEAR = 3
+ONCE = 0 if (config.CPU_NAME or get_host_cpu_name()).startswith("znver") else 2
 
 
 def fetch(builder, level, address):
     """LLVM code, written by `builder`: have the cache line at `address` brought into the caches, without waiting for it.
 
-    level: NEAR or FAR; address: an LLVM value, intp, bytes.
+    level: NEAR or ONCE; address: an LLVM value, intp, bytes.
     """
     pointer, number = builder.inttoptr(address, LANE.as_pointer()), ir.IntType(32)
     reading, data = number(0), number(1)

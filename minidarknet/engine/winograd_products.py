@@ -124,18 +124,18 @@ class Steps(NamedTuple):
 
 
 @jit
-def _multiply_rows(MR, registers, count, steps, rows, a, b, step, c, next_u, share, far, far_step):
+def _multiply_rows(MR, registers, count, steps, rows, a, b, step, c, next_u, share, line, line_step):
     """`count` blocks of MR rows and `registers` registers, one below the other.
 
     rows: address of the tables of a block's rows; a, b, c: addresses in V, U and M; step: from channel to channel of U.
-    next_u, share; far, far_step: as in Position, the addresses. Returns (a, c, next_u, far_step) for the blocks that follow.
+    next_u, share: as in Position; line, line_step: of weights, as there. Returns (a, c, next_u, line_step) for what follows.
     """
     for _ in range(count):
         near = ((c, MR * steps.of_m), (a + steps.v_plane, MR * steps.of_v), (next_u, min(MR * share, ALIGNMENT)))
         multiply(literally(MR), literally(registers), 1, steps.depth, rows, a, 1, 0, b, step, 0, rows + TABLE, c, steps.add,
-                 near, ((far, far_step),))
-        a, c, next_u, far_step = a + MR * steps.a_row, c + MR * steps.c_row, next_u + MR * share * steps.depth, 0
-    return a, c, next_u, far_step
+                 near, ((line, line_step),))
+        a, c, next_u, line_step = a + MR * steps.a_row, c + MR * steps.c_row, next_u + MR * share * steps.depth, 0
+    return a, c, next_u, line_step
 
 
 @jit
@@ -154,12 +154,13 @@ def multiply_slice(table, plan, v, u, weights, m, width, depth, add, following, 
         a, c, next_u = v + read_integer(at + AT_V), m + read_integer(at + AT_M), u + read_integer(at + AT_NEXT_U)
         b = read_integer(at + AT_U) + (weights.address if read_integer(at + AT_TAP) else u)
         step, share = read_integer(at + AT_STEP), read_integer(at + AT_SHARE)
-        far, far_step = following + more * read_integer(at + AT_WEIGHTS), more * read_integer(at + AT_WEIGHTS_STEP)
+        line, line_step = following + more * read_integer(at + AT_WEIGHTS), more * read_integer(at + AT_WEIGHTS_STEP)
         tall, short = read_integer(at + AT_TALL), read_integer(at + AT_SHORT)
         if width == WIDTH:
-            a, c, next_u, far_step = _multiply_rows(TALL, NV, tall, steps, rows, a, b, step, c, next_u, share, far, far_step)
-            _multiply_rows(SHORT, NV, short, steps, rows, a, b, step, c, next_u, share, far, far_step)
+            a, c, next_u, line_step = _multiply_rows(TALL, NV, tall, steps, rows, a, b, step, c, next_u, share, line,
+                                                     line_step)
+            _multiply_rows(SHORT, NV, short, steps, rows, a, b, step, c, next_u, share, line, line_step)
         else:
-            a, c, next_u, far_step = _multiply_rows(NARROW_TALL, NARROW_NV, tall, steps, rows, a, b, step, c, next_u, share,
-                                                    far, far_step)
-            _multiply_rows(NARROW_SHORT, NARROW_NV, short, steps, rows, a, b, step, c, next_u, share, far, far_step)
+            a, c, next_u, line_step = _multiply_rows(NARROW_TALL, NARROW_NV, tall, steps, rows, a, b, step, c, next_u, share,
+                                                    line, line_step)
+            _multiply_rows(NARROW_SHORT, NARROW_NV, short, steps, rows, a, b, step, c, next_u, share, line, line_step)
