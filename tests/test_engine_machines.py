@@ -88,11 +88,15 @@ def check_the_end_of_memory():
     """Convolve with weights that end at a page which may not be read; in a process of its own, see above."""
     import ctypes
     import mmap
-    rng, out = np.random.default_rng(0), np.zeros((1, 8, 8, 70), np.float32)
+
+    from minidarknet.engine import winograd_plan
+    winograd_plan.second_level_cache = lambda: 1 << 30  # tasks of several blocks then, a full one beside one that is not
+    rng = np.random.default_rng(0)
     x = np.zeros((1, 10, 10, 32), np.float32)[:, 1:-1, 1:-1]
     x[...] = rng.standard_normal(x.shape)
-    for size, algorithm in ((3, "winograd"), (3, "direct"), (1, "direct")):
-        values = rng.standard_normal((size, size, 32, 70)).astype(np.float32)
+    for size, algorithm, filters in ((3, "winograd", 70), (3, "winograd", 230), (3, "direct", 70), (1, "direct", 70)):
+        values = rng.standard_normal((size, size, 32, filters)).astype(np.float32)
+        out = np.zeros((1, 8, 8, filters), np.float32)
         pages = -(-values.nbytes // mmap.PAGESIZE)
         memory = np.frombuffer(mmap.mmap(-1, (pages + 1) * mmap.PAGESIZE), np.uint8)
         assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(memory.ctypes.data + pages * mmap.PAGESIZE), mmap.PAGESIZE, 0) == 0
