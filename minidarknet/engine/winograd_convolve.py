@@ -62,10 +62,14 @@ def _transform_weights(weights, width, depth, plan, u):
 
 
 @jit
-def _following(taps, block, channel):
-    """(address, 1) of the weights of a block of filters from `channel` on, to be fetched; (0, 0) where there are none."""
-    if block * WIDTH >= taps.outputs or taps.output != 1:
-        return 0, 0
+def _following(taps, plan, block, channel):
+    """(address, 1) of the weights of a block of filters from `channel` on, to be fetched. Ints.
+
+    Where there are none, or they will be near, (address, 0): of memory that there is, since to fetch from where there is
+    none takes long.
+    """
+    if plan.shared == 0 or block * WIDTH >= taps.outputs or taps.output != 1:
+        return taps.address, 0
     return taps.address + FLOAT * (filter_offset(taps, block * WIDTH) + channel * taps.input), 1
 
 
@@ -95,7 +99,7 @@ def _blocks(taps, out, tiles, plan, finish, chunk, first_block, v, own):
             next_block, next_channel = block + 1, channel
             if next_block == last_block:
                 next_block, next_channel = (first_block, channel + depth) if part + 1 < plan.slices else (next_block, 0)
-            following, more = _following(taps, next_block, next_channel) if plan.shared else (0, 0)
+            following, more = _following(taps, plan, next_block, next_channel)
             multiply_slice(own, plan, v + part * plan.v_slice, u, weights, m, width, depth, part > 0, following, more)
     for block in range(first_block, last_block):
         left = taps.outputs - block * WIDTH

@@ -34,8 +34,8 @@ MOST_TILES = 104                   # of a chunk: M alone
 TASKS_PER_THREAD = 1               # at least, for tasks to take several blocks
 TASKS_OF_WAVE = 4                  # per thread, at least
 TASKS = 16                         # at least, for V to be made by tasks
-ADDRESS = 8                        # bytes of one
-TABLE = ADDRESS * MOST_ROWS        # of the offsets of a block's rows
+ENTRY = 8                          # bytes of an integer in a table
+TABLE = ENTRY * MOST_ROWS          # of the offsets of a block's rows
 
 
 class Position(NamedTuple):
@@ -61,8 +61,8 @@ class Position(NamedTuple):
     weights_step: int
 
 
-POSITION = ADDRESS * len(Position._fields)  # bytes of a line of the table
-POSITIONS = VALUES * POSITION               # of the table
+POSITION = ENTRY * len(Position._fields)  # bytes of a line of the table
+POSITIONS = VALUES * POSITION             # of the table
 
 
 class Plan(NamedTuple):
@@ -70,8 +70,8 @@ class Plan(NamedTuple):
 
     tiles: in all; chunk: tiles of a task; depth: channels of a slice; slices; blocks: of filters; share: blocks of a task;
     shares: tasks of a chunk; group: blocks that a slice of V serves in a row; wave: chunks that are done at once. v_plane,
-    v_slice, v_chunk, u_plane, m_plane: steps. Offsets in the thread's own memory: u, m, local_v, packed, work; own: bytes
-    of it. shared: bytes of the V that all tasks read, 0 where each makes its own.
+    v_slice, v_chunk, u_plane, m_plane: steps. Offsets in the thread's own memory, behind the tables of positions and rows:
+    u, m, local_v, packed, work; own: bytes of it. shared: bytes of the V that all tasks read, 0 where each makes its own.
     """
 
     tiles: int

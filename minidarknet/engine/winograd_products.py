@@ -7,8 +7,7 @@ of filters.
                               t12 .. t15                                              SHORT rows, which come out even
 
 Where all that lies is the same for every slice: it is reckoned once a block, and written into a table, a Position to a
-line, which is read as it is needed. Reckoned anew it took 2 % of a picture's time: the next block of rows could not begin
-before.
+line, which is read as it is needed. Reckoned anew at every position it took 1 to 3 % of the time of one picture.
 
 Products leave memory idle, transforms wait for it. So while they multiply, they fetch what comes next, a cache line per
 channel: the rows of M that are added to, the rows of V and a share of U at the next position, and a share of the weights
@@ -23,7 +22,7 @@ from minidarknet.engine.microkernel import NV, TALL, multiply
 from minidarknet.engine.tiling import tiles_at
 from minidarknet.engine.vector import FLOAT, read_integer, write_integer
 from minidarknet.engine.winograd import IN, TAPS_SIDE, VALUES
-from minidarknet.engine.winograd_plan import ADDRESS, MOST_ROWS, NARROW_NV, POSITION, POSITIONS, TABLE, WIDTH, Position
+from minidarknet.engine.winograd_plan import ENTRY, MOST_ROWS, NARROW_NV, POSITION, POSITIONS, TABLE, WIDTH, Position
 from minidarknet.kernels._jit import jit
 
 SHORT = 4                        # rows of a lower block: TALL and SHORT ones make up every even number of tiles
@@ -32,7 +31,7 @@ LINE = ALIGNMENT // FLOAT        # numbers of a cache line
 LINES = max(1, WIDTH // LINE)    # cache lines of a block's filters
 # Where each number of a Position stands in its line of the table.
 (AT_V, AT_M, AT_TALL, AT_SHORT, AT_U, AT_TAP, AT_STEP, AT_NEXT_U, AT_SHARE, AT_WEIGHTS,
- AT_WEIGHTS_STEP) = range(0, POSITION, ADDRESS)
+ AT_WEIGHTS_STEP) = range(0, POSITION, ENTRY)
 
 
 class Slice(NamedTuple):
@@ -103,16 +102,18 @@ def write_positions(table, tiles, plan, taps, weights, width, first_tile, count)
         line = Position(value * plan.v_plane + FLOAT * first * plan.depth, value * plan.m_plane + FLOAT * first * width,
                         tall, short, u, tap, step, next_u, share, *_share_of_weights(value, taps))
         for i in range(len(line)):
-            write_integer(table + POSITION * value + ADDRESS * i, line[i])
+            write_integer(table + POSITION * value + ENTRY * i, line[i])
     for i in range(MOST_ROWS):
-        write_integer(table + POSITIONS + ADDRESS * i, FLOAT * i * plan.depth)
-        write_integer(table + POSITIONS + TABLE + ADDRESS * i, FLOAT * i * width)
+        write_integer(table + POSITIONS + ENTRY * i, FLOAT * i * plan.depth)
+        write_integer(table + POSITIONS + TABLE + ENTRY * i, FLOAT * i * width)
 
 
 class Steps(NamedTuple):
-    """What is the same at every position; ints. a_row, c_row: bytes from row to row of V and M; v_plane: from position to
-    position of V; of_m, of_v: bytes of M, and of V at the next position, that are fetched per row of a block and channel;
-    add: whether M is added to."""
+    """What is the same at every position; ints.
+
+    depth: channels; a_row, c_row: bytes from row to row of V and M; v_plane: from position to position of V; of_m, of_v:
+    bytes of M, and of V at the next position, that are fetched per row of a block and channel; add: 1 if M is added to.
+    """
 
     depth: int
     a_row: int
@@ -144,7 +145,7 @@ def multiply_slice(table, plan, v, u, weights, m, width, depth, add, following, 
 
     table: address of what write_positions wrote; plan: Plan; v, u, m: addresses of the slice's V and U and of the block's M,
     which is *accumulated* if add (bool) else *written*; weights: the Slice that U was made of; width, depth: its filters and
-    channels; following: address of the weights that are transformed next, 0 where `more` is 0: there are none. Ints.
+    channels; following: address of the weights that are transformed next; more: 0 where there are none, else 1. Ints.
     """
     of_m, of_v = (FLOAT * width // depth, FLOAT) if plan.shared else (0, 0)  # V that is the task's own is near, as is all
     steps = Steps(depth, FLOAT * plan.depth, FLOAT * width, plan.v_plane, of_m, of_v, int(add))
