@@ -79,11 +79,30 @@ def test_layer_after_resize_and_back():
     layer = layer_for(x, **options_for(anchors))
     layer.forward(first := Run(train=True, truth=truth))
     for shape in ((5, 6), x.shape[1:3]):
-        layer.sources[0].out = np.zeros((2, *shape, x.shape[3])) if shape == (5, 6) else x
+        source = layer.sources[0]
+        source.out = np.zeros((2, *shape, x.shape[3])) if shape == (5, 6) else x
+        source.grad = np.zeros_like(source.out)
         layer.shape = layer.out_shape((*shape, x.shape[3]))
         layer.resize(2, True)
         layer.forward(run := Run(train=True, truth=truth))
     assert run.loss == first.loss
+
+
+@pytest.mark.parametrize("how", ["alone", "accumulate", "frozen", "margin", "no training"])
+def test_the_gradient_is_written_where_it_is_read_or_else_copied(how):
+    x, anchors, truth = random_case(9)
+    layer = layer_for(x, **options_for(anchors))
+    source = layer.sources[0]
+    if how == "margin":
+        source.grad = np.full((2, x.shape[1] + 2, x.shape[2] + 2, x.shape[3]), 7.)[:, 1:-1, 1:-1]
+    source.wants_grad, layer.accumulate = how != "frozen", [how == "accumulate"]
+    layer.forward(Run(train=how != "no training", truth=truth))
+    assert (layer.gradient is source.grad) == (how == "alone")
+    expected = layer.gradient.copy()
+    assert (source.grad == 7).all() == (how != "alone")
+    layer.backward(None)
+    np.testing.assert_array_equal(source.grad, {"accumulate": 7 + expected, "frozen": 0 * x + 7}.get(how, expected))
+    assert expected.any()
 
 
 @pytest.mark.parametrize("row, words", [

@@ -160,10 +160,8 @@ def _assign_truth(out, boxes, anchors, truth, coords, softmax, tree, bias_match,
         a = best_anchor(truth_w * w, truth_h * h, anchors)
     else:
         a = best_anchor(truth_w, truth_h, boxes[oy, ox, :, 2:4])
-    o = out[oy, ox, a * entries:(a + 1) * entries]
-    t = target[oy, ox, a * entries:(a + 1) * entries]
-    s = weight[oy, ox, a * entries:(a + 1) * entries]
-    box = boxes[oy, ox, a]
+    first, last = a * entries, (a + 1) * entries
+    o, t, s, box = out[oy, ox, first:last], target[oy, ox, first:last], weight[oy, ox, first:last], boxes[oy, ox, a]
     overlap = iou(box[0], box[1], box[2], box[3], truth_x, truth_y, truth_w, truth_h)
 
     t[0] = truth_x * w - ox
@@ -206,10 +204,8 @@ def _assign_class_only(out, n, truth, coords, softmax, tree, class_only_iou, sca
                     kind = tree[0][kind]
                 if belief > best:
                     best, best_y, best_x, best_a = belief, oy, ox, a
-    o = out[best_y, best_x, best_a * entries:(best_a + 1) * entries]
-    t = target[best_y, best_x, best_a * entries:(best_a + 1) * entries]
-    s = weight[best_y, best_x, best_a * entries:(best_a + 1) * entries]
-    c = coords + 1
+    first, last, c = best_a * entries, (best_a + 1) * entries, coords + 1
+    o, t, s = out[best_y, best_x, first:last], target[best_y, best_x, first:last], weight[best_y, best_x, first:last]
     _assign_class(o[c:], t[c:], s[c:], int(truth[4]), softmax, tree, scales[3])
     t[coords] = class_only_iou
     s[coords] = scales[1] if o[coords] < class_only_iou else 0.0
@@ -243,9 +239,10 @@ def region_assign(out, boxes, anchors, truth, coords, softmax, tree, warm_up, th
     Darknet: forward_region_layer; since July 2017 it leaves the objectness of a class without a box alone.
     """
     entries = coords + 1 + len(tree[0])
-    for image in prange(out.shape[0]):
+    for image in prange(out.shape[0]):  # a loop of its own, which the compiler turns into the fastest way to write zeros
         target[image] = 0
         weight[image] = 0
+    for image in prange(out.shape[0]):
         match[image] = 0
         match[image, :, 0] = -1
         class_only = False
@@ -266,6 +263,15 @@ def region_assign(out, boxes, anchors, truth, coords, softmax, tree, warm_up, th
                               rescore, scales, target[image], weight[image], match[image, t])
 
 
+@jit
+def _any(s):
+    """Whether any number of s (n,) is not 0. It looks at all: a loop that may stop early is not vectorised."""
+    found = False
+    for k in range(len(s)):
+        found |= s[k] != 0
+    return found
+
+
 @parallel
 def region_loss(out, target, weight, anchors, classes, coords, direct, softmax, grad, loss, cost):
     """The loss and its gradient with respect to the RAW numbers z, of which out is the activation.
@@ -281,32 +287,33 @@ def region_loss(out, target, weight, anchors, classes, coords, direct, softmax, 
     in its place: the sum of squared deltas s (t - out), before the factor out (1 - out).
     Darknet: delta_region_box, delta_region_class, backward_region_layer_gpu.
     """
-    b, h, w, channels = out.shape
-    entries = coords + 1 + classes
-    for image in prange(b):
-        total, squares = 0.0, 0.0
-        for oy in range(h):
-            for ox in range(w):
-                for c in range(channels):
-                    s = weight[image, oy, ox, c]
-                    if s == 0:
-                        grad[image, oy, ox, c] = 0
-                        continue
-                    p, t = out[image, oy, ox, c], target[image, oy, ox, c]
-                    entry, error = c % entries, p - t
-                    if entry < 2 and not direct:
-                        error /= anchors[c // entries, entry]
-                    gradient = s * error
-                    squares += np.float64(gradient) * gradient
-                    if entry <= coords:
-                        total += 0.5 * gradient * error
-                        if entry == coords or entry < 2 and direct:
-                            gradient *= p * (1 - p)  # sigma'(z)
-                    elif softmax:
-                        if t != 0:
-                            total -= s * t * log(p)
-                    else:
-                        total -= s * (t * log(p) + (1 - t) * log(1 - p))
-                    grad[image, oy, ox, c] = gradient
-        loss[image] = total
-        cost[image] = squares
+    b, h, w = out.shape[:3]
+    n, entries = anchors.shape[0], coords + 1 + classes
+    totals, squares = np.zeros((b, h)), np.zeros((b, h))
+    for image in prange(b):  # see region_assign
+        grad[image] = 0
+    for row in prange(b * h):
+        image, oy = row // h, row % h
+        for place in range(w * n):
+            ox, a = place // n, place % n
+            asked = _any(weight[image, oy, ox, a * entries + coords + 1:(a + 1) * entries])  # of few: most have no object
+            for entry in range(entries if asked else coords + 1):
+                c = a * entries + entry
+                s, p, t = weight[image, oy, ox, c], out[image, oy, ox, c], target[image, oy, ox, c]
+                if s == 0:
+                    continue
+                error = p - t
+                if entry < 2 and not direct:
+                    error /= anchors[a, entry]
+                gradient = s * error
+                squares[image, oy] += np.float64(gradient) * gradient
+                if entry <= coords:
+                    totals[image, oy] += 0.5 * gradient * error
+                    if entry == coords or entry < 2 and direct:
+                        gradient *= p * (1 - p)  # sigma'(z)
+                elif not softmax:
+                    totals[image, oy] -= s * (t * log(p) + (1 - t) * log(1 - p))
+                elif t != 0:
+                    totals[image, oy] -= s * t * log(p)
+                grad[image, oy, ox, c] = gradient
+    loss[:], cost[:] = totals.sum(axis=1), squares.sum(axis=1)

@@ -66,9 +66,9 @@ class Detector(Layer):
     def _train(self, run, truth):
         b, n = len(truth), self.per_cell
         boxes = self.buffer("boxes", (b, *self.grid, n * 4)).reshape(b, *self.grid, n, 4)
-        # Kept until the next pass, for whoever wants to know why the loss is what it is (explain.py).
+        # Kept until the next pass (gradient: until backward), for whoever wants to know why the loss is what it is.
         target, weight = self.target, self.weight = [self.buffer(name, (b, *self.shape)) for name in ("target", "weight")]
-        self.gradient = self.buffer("gradient", self.sources[0].out.shape)
+        self.gradient = self._gradient(run)
         self.match = np.empty((b, truth.shape[1], 4))
         loss, cost = np.empty(b), np.empty(b)
         self.decode(self.out, boxes)
@@ -78,11 +78,18 @@ class Detector(Layer):
         run.darknet_cost += float(cost.sum())
         run.statistics = pooled(run.statistics, self._statistics())
 
+    def _gradient(self, run):
+        """The array for dL/dx: the source's own grad, if nobody writes to it before; then there is nothing to copy."""
+        source = self.sources[0]
+        if run.train and source.wants_grad and not self.accumulate[0] and source.grad.flags.c_contiguous:
+            return source.grad
+        return self.buffer("gradient", source.out.shape)
+
     def backward(self, run):
         for _, source, accumulate in self.source_grads():
             if accumulate:
                 source.grad += self.gradient
-            else:
+            elif self.gradient is not source.grad:
                 source.grad[...] = self.gradient
 
     def class_only(self, truth):
