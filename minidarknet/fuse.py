@@ -24,6 +24,7 @@ import os
 import numpy as np
 
 from minidarknet.activations import activation_code
+from minidarknet.join import join
 from minidarknet.layers import Convolutional, Maxpool
 
 STRAIGHT = {activation_code(name) for name in ("linear", "leaky", "relu", "relie")}
@@ -44,6 +45,7 @@ def fuse(net):
     for layer in net.layers:
         for source in layer.sources:
             readers[source].append(layer)
+    join(net, readers)
     steps, inside = [], set()
     for layer in net.layers:
         if isinstance(layer, Convolutional) and layer.nonlinearity.code in STRAIGHT | CURVED:

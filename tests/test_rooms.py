@@ -20,7 +20,7 @@ ROOMS = [
     # 1 layers
     {"layers"},
     # 2 machine
-    {"network", "ops", "fuse", "fold", "weights", "weights_misfit", "weights_fit", "npz_weights", "onnx_export",
+    {"network", "ops", "fuse", "join", "fold", "weights", "weights_misfit", "weights_fit", "npz_weights", "onnx_export",
      "optimizer"},
     # 3 workshop
     {"data", "detections", "metrics", "coco_metrics", "accuracy", "tree_accuracy", "results", "viz", "figures",

@@ -27,4 +27,5 @@ LAYERS = {layer.name: layer for layer in (Activation, Avgpool, Batchnorm, Connec
                                           Dropout, Local, Maxpool, Normalization, Region, Reorg, Route, Sam, ScaleChannels,
                                           Shortcut, Softmax, Upsample, Yolo)}
 
-__all__ = ["LAYERS", "Convolutional", "Input", "Layer", "LayerOptions", "Maxpool", "Misfit", "Param", "Run", "Stored"]
+__all__ = ["LAYERS", "Convolutional", "Input", "Layer", "LayerOptions", "Maxpool", "Misfit", "Param", "Reorg", "Route",
+           "Run", "Shortcut", "Stored", "Upsample"]

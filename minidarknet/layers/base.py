@@ -136,6 +136,7 @@ class Layer:
         self.section = None     # where in the cfg it stands, for error messages
         self.out = self.grad = None
         self.out_margin = 0
+        self.home = None        # (route, first channel): in predictions `out` is a part of that route's (join.py)
         self.index = None       # position in the network
         self.wants_grad = True  # False: nobody needs dL/dout (the picture, frozen layers, layers nobody reads)
         self.accumulate = [False] * len(sources)
@@ -200,11 +201,21 @@ class Layer:
 
     def make_output(self, batch, train, grad_margin):
         """Make `out` and, where it is wanted, `grad` with `grad_margin` zero pixels around it."""
-        framed = getattr(self.ops, "FRAMED", False)
-        shape = (batch, *self.shape)
-        self.out = self.buffer("out", shape, self.out_margin if framed else 0)
+        self.out = self.place(batch, train)
         if train and self.wants_grad:
-            self.grad = self.buffer("grad", shape, grad_margin if framed else 0)
+            self.grad = self.buffer("grad", (batch, *self.shape), grad_margin if self._framed else 0)
+
+    def place(self, batch, train):
+        """The (b, h, w, c) array that `out` is to be: its own, or in a prediction the part of a route's that is its home."""
+        if self.home is None or train:
+            return self.buffer("out", (batch, *self.shape), self.out_margin if self._framed else 0)
+        route, first = self.home
+        return route.place(batch, train)[..., first:first + self.shape[2]]
+
+    @property
+    def _framed(self):
+        """Whether the operations want zeros around their pictures: the engine's."""
+        return getattr(self.ops, "FRAMED", False)
 
     def allocate(self, batch, train):
         """Make further buffers (winners, values before activation). Default: nothing."""

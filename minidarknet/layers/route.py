@@ -27,6 +27,7 @@ class Route(Layer):
 
     name = "route"
     Options = RouteOptions
+    passes = False  # True: in predictions `out` is, of the only source's out, the channels that are taken (join.py)
 
     @classmethod
     def source_indices(cls, options, index):
@@ -50,7 +51,7 @@ class Route(Layer):
                              "groups")
         return h, w, sum(shape[2] for shape in shapes) // self.options.groups
 
-    def _parts(self):
+    def parts(self):
         """For every source: (where its channels begin in out, the first one that is taken, how many are)."""
         start, parts = 0, []
         for source in self.sources:
@@ -59,11 +60,23 @@ class Route(Layer):
             start += count
         return parts
 
+    def place(self, batch, train):
+        """As every Layer's; with `passes` in a prediction a part of the only source's out."""
+        if train or not self.passes:
+            return super().place(batch, train)
+        (_, first, count), = self.parts()
+        return self.sources[0].out[..., first:first + count]
+
+    def allocate(self, batch, train):
+        """Note which sources must be copied: in a prediction not those that have written into `out` themselves."""
+        self._copied = [(source, part) for source, part in zip(self.sources, self.parts())
+                        if train or not (self.passes or source.home == (self, part[0]))]
+
     def forward(self, run):
-        for source, part in zip(self.sources, self._parts()):
+        for source, part in self._copied:
             self.ops.route_forward(source.out, self.out, *part)
 
     def backward(self, run):
-        parts = self._parts()
+        parts = self.parts()
         for i, source, accumulate in self.source_grads():
             self.ops.route_backward(self.grad, source.grad, *parts[i], accumulate)
