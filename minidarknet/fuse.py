@@ -10,14 +10,17 @@ writes what the convolution gives once, reads it once, and writes the pooled qua
 convolution's result before batch norm, from which the backward pass makes everything else again; dL/dz is written over
 z itself. For prediction batch norm becomes one factor and one number to add per channel.
 
-What is fused: a [convolutional] whose activation is linear, leaky, relu, relie, mish or swish, and behind it, if it is one
-of the first four, a [maxpool] of size 2 and stride 2 that begins at the first pixel (`padding` 1 in total, the default),
-if nobody else reads the convolution.
+What is fused: a [convolutional] whose activation is linear, leaky, relu, relie, mish or swish, and behind it, if nobody
+else reads it,
+  - a [maxpool] of size 2 and stride 2 that begins at the first pixel (`padding` 1 in total, the default), if the activation
+    is one of the first four;
+  - a [shortcut] that adds one layer of the same size, in predictions (Residual).
 What never is: a layer that a [route] reads too, or any other second reader, is not fused away; poolings of another
 shape; other activations; networks in strict_darknet_cpu mode, whose backward
 pass is another one; networks on backend="kernels". Frozen layers are fused too: they only have a way forward.
 The layers stay in `net.layers` with their parameters and options; only a convolution whose pooling is fused has no
-`out` and no `grad`. To look at those, build the network with fused=False: its results differ by rounding alone.
+`out` and no `grad`, and one whose shortcut is fused no `out`. To look at those, build the network with fused=False: its
+results differ by rounding alone.
 """
 import os
 
@@ -25,7 +28,7 @@ import numpy as np
 
 from minidarknet.activations import activation_code
 from minidarknet.join import join
-from minidarknet.layers import Convolutional, Maxpool
+from minidarknet.layers import Convolutional, Maxpool, Shortcut
 
 STRAIGHT = {activation_code(name) for name in ("linear", "leaky", "relu", "relie")}
 CURVED = {activation_code(name) for name in ("mish", "swish")}
@@ -49,18 +52,39 @@ def fuse(net):
     steps, inside = [], set()
     for layer in net.layers:
         if isinstance(layer, Convolutional) and layer.nonlinearity.code in STRAIGHT | CURVED:
-            pools = [reader for reader in readers[layer] if _halves(reader) and layer.nonlinearity.code in STRAIGHT]
-            step = Fused(layer, *pools) if len(pools) == len(readers[layer]) == 1 else Fused(layer)
+            step = _step(layer, readers[layer])
             inside.update(step.layers)
             steps.append(step)
         elif layer not in inside:
             steps.append(layer)
+    for step in reversed(steps):  # what is added must be laid out as the sum is, which the next one adds again
+        if isinstance(step, Residual):
+            step.last.out_margin = step.source.out_margin = max(step.last.out_margin, step.source.out_margin)
     return steps
+
+
+def _step(conv, readers):
+    """The Fused or Residual that begins with `conv`, which the layers `readers` read."""
+    if len(readers) == 1:
+        if _halves(readers[0]) and conv.nonlinearity.code in STRAIGHT:
+            return Fused(conv, readers[0])
+        if _adds(readers[0], conv):
+            return Residual(conv, readers[0])
+    return Fused(conv)
 
 
 def _halves(layer):
     """Whether `layer` is the pooling that can be fused: windows of 2 x 2 side by side, from the first pixel on."""
     return isinstance(layer, Maxpool) and (layer.size, layer.options.stride, layer.padding) == (2, 2, 1)
+
+
+def _adds(layer, conv):
+    """Whether `layer` is the shortcut that can be fused: the sum of what `conv` gives and one other, as they are."""
+    if not isinstance(layer, Shortcut) or layer.nonlinearity.code not in STRAIGHT | CURVED or len(layer.sources) != 2:
+        return False
+    (first, other), o = layer.sources, layer.options
+    return (first is conv is not other and other.shape == conv.shape and o.alpha == o.beta == 1
+            and conv.frozen == layer.frozen)
 
 
 class Fused:
@@ -95,7 +119,7 @@ class Fused:
         """The convolution's source -> out of the last layer."""
         conv = self.conv
         if not run.train:
-            conv.predict(self.pools, self.last.out)
+            conv.predict(self.last.out, self.pools)
             return
         z = self.last.out if conv.z is None else conv.z
         if conv.norm:
@@ -120,3 +144,42 @@ class Fused:
             conv.ops.activation_backward(self.last.out, z, self.kind)
             conv.ops.bias_backward(z, conv.grad_bias)
         conv.backward_convolution(z)
+
+
+class Residual:
+    """A convolution and the [shortcut] behind it, as one step in predictions; in training they are two.
+
+        out = act2(act(u) + source)
+
+    layers: the two. frozen, active: as a layer's. source: the Layer whose out is added; where that is not laid out as the
+    shortcut's out is, one of them being a part of a route's, they are two in predictions as well.
+    """
+
+    def __init__(self, conv, shortcut):
+        """conv: Convolutional. shortcut: Shortcut, its only reader."""
+        self.layers, self.conv, self.last, self.source = (conv, shortcut), conv, shortcut, shortcut.sources[1]
+        self.frozen, self.active = conv.frozen, shortcut.active
+        self.first, self.at_once = Fused(conv), False
+
+    def resize(self, batch, train):
+        """Make the buffers for `batch` pictures of the present shape; the convolution has none where the two are one."""
+        self.last.resize(batch, train)
+        self.at_once = not train and self.source.out.strides == self.last.out.strides
+        if self.at_once:
+            self.conv.planned.forget()
+            self.conv.out = self.conv.z = None
+        else:
+            self.first.resize(batch, train)
+
+    def forward(self, run):
+        """The sources -> out of the shortcut."""
+        if self.at_once:
+            self.conv.predict(self.last.out, added=self.source.out, sum_kind=self.last.nonlinearity.code)
+        else:
+            self.first.forward(run)
+            self.last.forward(run)
+
+    def backward(self, run):
+        """grad of the shortcut -> both sources' grads and the params' grads (accumulated)."""
+        self.last.backward(run)
+        self.first.backward(run)

@@ -15,7 +15,7 @@ from minidarknet.ops import Ops
 class Network:
     """The layers of a Darknet cfg. `layers[i]` is Darknet's layer i; `input` holds the picture.
 
-    steps: what forward and backward run, the layers themselves or Fused ones that stand for several (see fuse.py).
+    steps: what forward and backward run, the layers themselves or objects that stand for several (see fuse.py).
     options: the [net] section. seen: images trained on. names: class names or (). loss, darknet_cost: of the last
     forward pass with a truth, per image. statistics: what the heads measured in it. resize_mode: "letterbox" or
     "stretch", how `detect` fits a picture into the network: as [net] letter_box says, else as the Darknet would for which

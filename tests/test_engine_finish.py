@@ -80,6 +80,42 @@ def test_predict(rng, shape, algorithm, kind, pool):
     assert margin_is_zero(out)
 
 
+def predict_sum(case, kind, sum_kind, seed=6):
+    """(out, factor, shift, added) of a prediction whose results are added to something."""
+    rng, f = np.random.default_rng(seed), case.grad_out.shape[3]
+    factor, shift = rng.standard_normal((2, f), np.float32)
+    out = framed(np.ones(case.grad_out.shape, np.float32))
+    added = framed(rng.standard_normal(case.grad_out.shape).astype(np.float32))
+    engine.convolutional_prediction(case.x, case.weight, (factor, shift, None, None, 0), activation_code(kind), False, out,
+                                    *case.how, case.algorithm, added, activation_code(sum_kind))()
+    return out, factor, shift, added
+
+
+@pytest.mark.parametrize("kind, sum_kind", [("leaky", "linear"), ("linear", "leaky"), ("mish", "relu"), ("relu", "swish")])
+def test_sum(rng, shape, algorithm, kind, sum_kind):
+    """act2(act(convolution) + added), both activations and what is added at its own pixel."""
+    case = Case(rng, shape, algorithm=algorithm)
+    out, factor, shift, added = predict_sum(case, kind, sum_kind)
+    before = added.copy()
+    expected = factor * expected_results(case) + shift
+    kernels.activation_forward(expected, activation_code(kind))
+    expected += added
+    kernels.activation_forward(expected, activation_code(sum_kind))
+    assert close(out, expected, 1e-5)
+    assert margin_is_zero(out) and np.array_equal(added, before)
+
+
+@pytest.mark.parametrize("what", ["another margin", "another size", "another dtype", "pooled"])
+def test_a_sum_that_cannot_be(rng, what):
+    case = Case(rng, SHAPES[0])
+    out = framed(np.ones(case.grad_out.shape, np.float32))
+    added = {"another margin": np.ones_like(out), "another size": framed(np.ones(out.shape[:3] + (8,), np.float32)),
+             "another dtype": out.astype(np.float64), "pooled": framed(np.ones_like(out))}[what]
+    norm = *np.ones((2, out.shape[3]), np.float32), None, None, 0
+    with pytest.raises(ValueError, match="laid out"):
+        engine.convolutional_prediction(case.x, case.weight, norm, 0, what == "pooled", out, *case.how, "auto", added)
+
+
 @pytest.mark.parametrize("missing", ["nothing", "scale", "statistics", "all but bias"])
 def test_batch_norm_is_folded(rng, shape, algorithm, missing):
     """scale * (z - mean) / sqrt(variance + epsilon) + bias in float64, as far as it is there."""
@@ -110,4 +146,5 @@ def test_batch_norm_is_folded(rng, shape, algorithm, missing):
 
 def test_same_bits_on_one_and_two_threads(shape, algorithm, same_bits):
     case = Case(np.random.default_rng(2), shape, algorithm=algorithm)
-    same_bits(lambda: [*measure(case), predict(case, "leaky", True)[0], predict(case, "leaky", False)[0]])
+    same_bits(lambda: [*measure(case), predict(case, "leaky", True)[0], predict(case, "leaky", False)[0],
+                        predict_sum(case, "leaky", "leaky")[0]])

@@ -21,6 +21,7 @@ from minidarknet.engine.vector import FLOAT
 from minidarknet.engine.weight_gradient import weight_gradient
 from minidarknet.engine.winograd_convolve import winograd_call
 from minidarknet.engine.winograd_weight_gradient import winograd_weight_gradient
+from minidarknet.kernels.activations import LINEAR
 
 
 def convolutional_forward(x, weight, out, stride, pad, groups, algorithm="auto"):
@@ -44,16 +45,21 @@ def convolutional_measure(x, weight, out, stride, pad, groups, mean, variance, a
     _forward_call(x, weight, picture(out), stride, pad, groups, algorithm, finish)()
 
 
-def convolutional_prediction(x, weight, norm, kind, pool, out, stride, pad, groups, algorithm="auto"):
+def convolutional_prediction(x, weight, norm, kind, pool, out, stride, pad, groups, algorithm="auto", added=None,
+                             sum_kind=LINEAR):
     """The Call of a prediction: out = act(norm(x convolved with weight)), or the largest of that in every 2 x 2 window.
+
+    With `added`: out = act2(act(norm(x convolved with weight)) + added), the shortcut behind the convolution.
 
     norm adds bias, with batch norm it gives scale * (z - mean) / sqrt(variance + epsilon) + bias.
     x, stride, pad, groups, algorithm: as convolutional_forward; weight: as there, or Prepared where groups is 1; norm:
     (scale, bias, mean, variance, epsilon), arrays (f,) float32 and a float, scale, mean and variance None without batch
     norm; kind int: an activation of activations.SHAPES, with pool of SLOPES; pool bool: windows of 2 x 2 with stride 2,
     smaller at an odd edge; out (b, oh, ow, f) float32 or with pool (b, ceil(oh / 2), ceil(ow / 2), f), *written* by every
-    call. The Call (call.py) reads the numbers anew every time; keep the arrays as long as it. Raises TypeError, ValueError
-    for arrays in norm that are not float32, of the shape (f,) and contiguous.
+    call; added: None, or without pool an array of out's shape and strides that shares no memory with it; sum_kind int: the
+    activation act2, of activations.SHAPES. The Call (call.py) reads the numbers anew every time; keep the arrays as long as
+    it. Raises TypeError, ValueError for arrays in norm that are not float32, of the shape (f,) and contiguous, and for an
+    `added` that cannot be.
     """
     target = picture(out)
     if pool:  # the pictures that are pooled; the strides are those of what is written
@@ -62,8 +68,17 @@ def convolutional_prediction(x, weight, norm, kind, pool, out, stride, pad, grou
     *arrays, epsilon = norm
     filters = weight.shape[3]
     addresses = [0 if array is None else _address_of_row(array, filters) for array in arrays]
-    finish = Finish(ACTIVATE, int(pool), filters, *addresses, np.float32(epsilon), *SHAPES[kind])
+    finish = Finish(ACTIVATE, int(pool), filters, *addresses, np.float32(epsilon), *SHAPES[kind],
+                    0 if added is None else _distance(out, added, pool), *SHAPES[sum_kind])
     return _forward_call(x, weight, target, stride, pad, groups, algorithm, finish)
+
+
+def _distance(out, added, pool):
+    """Bytes from `out` to `added`. Raises ValueError where they are not laid out alike, or with pool (bool)."""
+    if pool or (added.shape, added.strides, added.dtype) != (out.shape, out.strides, out.dtype):
+        raise ValueError(f"what is added, {added.shape} with steps of {added.strides} bytes, must be laid out as out, "
+                         f"{out.shape} with steps of {out.strides} bytes, and is not pooled")
+    return address_of(added) - address_of(out)
 
 
 def _address_of_row(array, length):

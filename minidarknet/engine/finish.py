@@ -4,7 +4,8 @@
     ACCUMULATE   out = out + y                             its later writers
     MEASURE      out = y, and the sums for the mean and variance of each filter (measure.py)        training
     ACTIVATE     out = act(factor * y + shift): batch norm or bias folded into two numbers          prediction
-                 and, with pool, only the largest number of every 2 x 2 window of that
+                 and, with pool, only the largest number of every 2 x 2 window of that,
+                 or, with added, act2(that + what lies there): the shortcut behind the convolution
 
 Winograd hands over tiles of 4 x 4 results (finish_tile): they never see memory before they are finished.
 
@@ -47,6 +48,8 @@ class Finish(NamedTuple):
     mode: one of the four, int; pool: 1 or 0, with ACTIVATE; filters: int, of the whole convolution. scale, bias, mean,
     variance: addresses of (filters,) float32: for ACTIVATE, *read*, as fold.py wants them, epsilon float32 too; for MEASURE
     mean and variance, *written*. curved int and slope float32: the activation, from activations.SHAPES: for ACTIVATE.
+    added: with ACTIVATE without pool, bytes from a result's address to that of what is added to it, 0: nothing is;
+    sum_curved, sum_slope: the activation of the sum.
     sums, factor, shift: addresses in the convolution's memory, which `placed` knows: the table of measure.py, for MEASURE;
     (filters,) float32 each, for ACTIVATE.
     """
@@ -61,6 +64,9 @@ class Finish(NamedTuple):
     epsilon: np.float32 = np.float32(0)
     curved: int = STRAIGHT
     slope: np.float32 = np.float32(1)
+    added: int = 0
+    sum_curved: int = STRAIGHT
+    sum_slope: np.float32 = np.float32(1)
     sums: int = 0
     factor: int = 0
     shift: int = 0
@@ -80,8 +86,8 @@ def memory_of(finish, chunks):
 def placed(finish, memory):
     """The Finish `finish` with its sums, factor and shift at `memory`, address of memory_of bytes: Numba has no _replace."""
     return Finish(finish.mode, finish.pool, finish.filters, finish.scale, finish.bias, finish.mean, finish.variance,
-                  finish.epsilon, finish.curved, finish.slope, memory if finish.mode == MEASURE else 0, memory,
-                  memory + FLOAT * finish.filters)
+                  finish.epsilon, finish.curved, finish.slope, finish.added, finish.sum_curved, finish.sum_slope,
+                  memory if finish.mode == MEASURE else 0, memory, memory + FLOAT * finish.filters)
 
 
 @jit
@@ -135,10 +141,25 @@ def _activate_tile(finish, base, rows, columns, channel, left, work):
         row = read_integer(rows + OFFSET * i)
         if row >= 0:
             y = results_row(work, i)
-            _write(False, base + row, columns[0], bent(factor * y[0] + shift, finish.curved, slope), left)
-            _write(False, base + row, columns[1], bent(factor * y[1] + shift, finish.curved, slope), left)
-            _write(False, base + row, columns[2], bent(factor * y[2] + shift, finish.curved, slope), left)
-            _write(False, base + row, columns[3], bent(factor * y[3] + shift, finish.curved, slope), left)
+            _write_sum(finish, base + row, columns[0], bent(factor * y[0] + shift, finish.curved, slope), left)
+            _write_sum(finish, base + row, columns[1], bent(factor * y[1] + shift, finish.curved, slope), left)
+            _write_sum(finish, base + row, columns[2], bent(factor * y[2] + shift, finish.curved, slope), left)
+            _write_sum(finish, base + row, columns[3], bent(factor * y[3] + shift, finish.curved, slope), left)
+
+
+@jit
+def _write_sum(finish, row, column, value, left):
+    """Write the activated vector `value`, or with finish.added its sum, to row + column; nothing where column is -1."""
+    if column >= 0:
+        store(row + column, _sum(finish, row + column, value, left), left)
+
+
+@jit
+def _sum(finish, at, value, left):
+    """The vector `value` that belongs to address `at`, or with finish.added act2(value + what lies there)."""
+    if finish.added == 0:
+        return value
+    return bent(value + load(at + finish.added, left), finish.sum_curved, splat(finish.sum_slope))
 
 
 @jit
@@ -200,8 +221,9 @@ def _activate_run(finish, start, pixels, step, channel, left):
     factor, shift = load(finish.factor + channel, left), load(finish.shift + channel, left)
     slope = splat(finish.slope)
     for i in range(pixels):
-        u = factor * load(start + i * step, left) + shift
-        store(start + i * step, bent(u, finish.curved, slope), left)
+        at = start + i * step
+        value = bent(factor * load(at, left) + shift, finish.curved, slope)
+        store(at, _sum(finish, at, value, left), left)
 
 
 @jit

@@ -125,19 +125,21 @@ class Convolutional(Weighted):
         self.ops.convolutional_measure(self.sources[0].out, self.weight, z, *self._how, self.norm.mean,
                                        self.norm.variance, **self._choice)
 
-    def predict(self, pool, out):
-        """act(norm(convolution)) with the rolling statistics, or the largest of each 2 x 2 of it, to out.
+    def predict(self, out, pool=False, added=None, sum_kind=0):
+        """act(norm(convolution)) with the rolling statistics, or the largest of each 2 x 2 of it, or a sum with it, to out.
 
-        pool bool; out (b, oh, ow, f), or (b, ceil(oh / 2), ceil(ow / 2), f) with pool. Only with the engine.
+        out (b, oh, ow, f), or (b, ceil(oh / 2), ceil(ow / 2), f) with pool; pool bool; added, sum_kind: an array laid out as
+        out, and the number of the function of the sum: out = act2(act(norm(convolution)) + added). Only with the engine.
         """
         x, norm = self.sources[0].out, self.norm.rolling if self.norm else (None, self.bias, None, None, 0.0)
         weight = self._weight.for_prediction(self.ops) if self.options.groups == 1 else self.weight
         kind = self.nonlinearity.code
 
         def decide():
-            return self.ops.convolutional_prediction(x, weight, norm, kind, pool, out, *self._how, **self._choice)
+            return self.ops.convolutional_prediction(x, weight, norm, kind, pool, out, *self._how, **self._choice,
+                                                     added=added, sum_kind=sum_kind)
 
-        self.planned.run(decide, x, out, *norm, self.options, kind, pool, self._weight.moves)
+        self.planned.run(decide, x, out, added, *norm, self.options, kind, pool, sum_kind, self._weight.moves)
 
     def backward_convolution(self, grad):
         """From grad (b, oh, ow, f), dL/dz inside grad_margin zeros, to grad_weight and the source's grad."""
