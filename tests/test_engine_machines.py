@@ -61,6 +61,7 @@ def check_in_short(lanes):
         test_engine.test_agrees_with_the_kernels(rng, shape)
         test_engine_finish.test_batch_norm_is_folded(rng, shape, "auto", "nothing")
         test_engine_finish.test_predict(rng, shape, "auto", "leaky", True)
+        test_engine_finish.test_sum(rng, shape, "auto", "leaky", "relu")
     for shape in ((2, 5, 7, 3), (1, 6, 5, 21)):
         test_engine_passes.test_statistics(rng, shape, 1000)
         test_engine_passes.test_normalise(rng, shape)
