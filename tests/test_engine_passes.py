@@ -208,7 +208,7 @@ def test_reorg(rng, size, margins):
 
 @pytest.mark.parametrize("alpha", [1, .5])
 @pytest.mark.parametrize("other", [(1, 0), (2, 0), (1, 3), (1, -2), (2, -1), (.5, 0), (.5, 1)], ids=[
-    "alike", "larger", "more channels", "fewer channels", "larger and fewer channels", "smaller", "smaller and more channels"])
+    "alike", "larger", "more channels", "fewer channels", "larger, fewer channels", "smaller", "smaller, more channels"])
 def test_shortcut(rng, shape, other, alpha):
     factors = np.float32(alpha), np.float32(-1.25)
     b, h, w, c = shape
