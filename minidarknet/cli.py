@@ -129,8 +129,8 @@ def add_threads(parser):
 
 def add_modes(parser):
     """Add --no-fuse and --strict-darknet-cpu, which `modes` reads."""
-    parser.add_argument("--no-fuse", action="store_true", help="run batch norm, activation and pooling one after the "
-                                                               "other: slower, equal but for rounding")
+    parser.add_argument("--no-fuse", action="store_true", help="run batch norm, activation, pooling, sum and route "
+                                                               "one after the other: slower, equal but for rounding")
     parser.add_argument("--strict-darknet-cpu", action="store_true", help="compute as Darknet's CPU build does, to the "
                         "last digit: its batch norm, rolling statistics and frozen layers (slower)")
 

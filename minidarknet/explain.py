@@ -95,8 +95,10 @@ def explain(net, row, image=0):
     """Why the object `row` of picture `image` got its loss in the last forward pass of `net` with a truth: Explanation.
 
     net: Network that finds boxes, after net.forward(x, truth). row: int, index in truth[image].
-    Raises ValueError where no truth was passed, and for a row that no head answers for: an empty one.
+    Raises ValueError where no truth was passed, after net.backward, and for a row that no head answers for: an empty one.
     """
+    if net.spent:
+        raise ValueError("backward has written over the gradient that is explained here: call net.forward(x, truth) again")
     if net.run.truth is None:
         raise ValueError("there is no loss to explain: call net.forward(x, truth) first")
     head = next((head for head in net.heads if head.match[image, row, 0] >= 0), None)

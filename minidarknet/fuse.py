@@ -14,13 +14,14 @@ What is fused: a [convolutional] whose activation is linear, leaky, relu, relie,
 else reads it,
   - a [maxpool] of size 2 and stride 2 that begins at the first pixel (`padding` 1 in total, the default), if the activation
     is one of the first four;
-  - a [shortcut] that adds one layer of the same size, in predictions (Residual).
+  - a [shortcut] with one of these activations that adds one other layer of the same size, with alpha and beta 1: in
+    predictions (Residual).
 What never is: a layer that a [route] reads too, or any other second reader, is not fused away; poolings of another
-shape; other activations; networks in strict_darknet_cpu mode, whose backward
-pass is another one; networks on backend="kernels". Frozen layers are fused too: they only have a way forward.
+shape; other activations; networks in strict_darknet_cpu mode, whose backward pass is another one; networks on
+backend="kernels". Frozen layers are fused too: they only have a way forward.
 The layers stay in `net.layers` with their parameters and options; only a convolution whose pooling is fused has no
-`out` and no `grad`, and one whose shortcut is fused no `out`. To look at those, build the network with fused=False: its
-results differ by rounding alone.
+`out` and no `grad`, and one whose shortcut is fused no `out` in predictions. To look at those, build the network with
+fused=False: its results differ by rounding alone.
 """
 import os
 
@@ -43,7 +44,10 @@ def possible(backend, strict):
 
 
 def fuse(net):
-    """The steps that forward and backward run, in order: each a layer of `net` or a Fused that stands for some."""
+    """The steps that forward and backward run, in order: each a layer of `net`, or a Fused or Residual that stands for some.
+
+    It also has the layers joined (join.py), and widens margins where a Residual needs it.
+    """
     readers = {layer: [] for layer in (net.input, *net.layers)}
     for layer in net.layers:
         for source in layer.sources:
@@ -57,10 +61,17 @@ def fuse(net):
             steps.append(step)
         elif layer not in inside:
             steps.append(layer)
-    for step in reversed(steps):  # what is added must be laid out as the sum is, which the next one adds again
-        if isinstance(step, Residual):
-            step.last.out_margin = step.source.out_margin = max(step.last.out_margin, step.source.out_margin)
+    _even_margins([step for step in steps if isinstance(step, Residual)])
     return steps
+
+
+def _even_margins(residuals):
+    """Let what is added be laid out as the sum is, which the next shortcut adds again: all get the widest margin."""
+    uneven = True
+    while uneven:
+        uneven = [step for step in residuals if step.source.out_margin != step.last.out_margin]
+        for step in uneven:
+            step.source.out_margin = step.last.out_margin = max(step.source.out_margin, step.last.out_margin)
 
 
 def _step(conv, readers):
@@ -96,13 +107,15 @@ class Fused:
     Both are made anew in every pass, so nothing goes stale when weights change: here in training, in the engine (its
     fold.py) for prediction.
 
-    layers: the Layers it stands for, one or two. frozen, active: as a layer's, for the backward pass.
+    layers: the Layers it stands for, one or two; outputs: those that have an `out`. frozen, active: as a layer's, for the
+    backward pass.
     """
 
     def __init__(self, conv, pool=None):
         """conv: Convolutional. pool: Maxpool, its only reader, or None."""
         self.layers = (conv,) if pool is None else (conv, pool)
         self.conv, self.pools, self.last = conv, pool is not None, self.layers[-1]
+        self.outputs = (self.last,)
         self.kind = conv.nonlinearity.code
         self.frozen, self.active = conv.frozen, self.last.active
         self.factor = self.shift = None
@@ -151,13 +164,15 @@ class Residual:
 
         out = act2(act(u) + source)
 
-    layers: the two. frozen, active: as a layer's. source: the Layer whose out is added; where that is not laid out as the
-    shortcut's out is, one of them being a part of a route's, they are two in predictions as well.
+    layers: the two; outputs: those that have an `out` in training. frozen, active: as a layer's. source: the Layer whose
+    out is added. The two are two in predictions as well where the source is not laid out as the shortcut's out is, one of
+    them being a part of a route's, and right after training with as many pictures, whose arrays are used then.
     """
 
     def __init__(self, conv, shortcut):
         """conv: Convolutional. shortcut: Shortcut, its only reader."""
-        self.layers, self.conv, self.last, self.source = (conv, shortcut), conv, shortcut, shortcut.sources[1]
+        self.layers = self.outputs = (conv, shortcut)
+        self.conv, self.last, self.source = conv, shortcut, shortcut.sources[1]
         self.frozen, self.active = conv.frozen, shortcut.active
         self.first, self.at_once = Fused(conv), False
 

@@ -5,13 +5,14 @@
     [route] layers=-9       the route's out is layer -9's out, of groups= a part of its channels
 
 Nothing else changes: every layer's `out` can be looked at as before, and holds the same bits. A layer has one place only:
-what a second route reads too, is copied into that one. In training all is copied, since there the gradients of the
-readers of a layer must be added up. Like fusion (fuse.py, which asks for it) it is left out in the arithmetic of Darknet's
-CPU build and in kernels/.
+what a second route reads too is copied into that one, as is all that goes to a reader that wants its pixels side by side.
+In training all is copied, since there the gradients of a layer's readers must be added up; so it is in predictions of as
+many pictures right after it, which use training's arrays. Like fusion (fuse.py, which asks for it) it is left out in the
+arithmetic of Darknet's CPU build and in kernels/.
 """
 from minidarknet.layers import Convolutional, Maxpool, Reorg, Route, Shortcut, Upsample
 
-ANYWHERE = (Convolutional, Maxpool, Reorg, Route, Shortcut, Upsample)  # read and write pixels that lie apart in memory
+ANYWHERE = (Convolutional, Maxpool, Reorg, Route, Shortcut, Upsample)  # write pixels that lie apart in memory, and read them
 
 
 def join(net, readers):
@@ -20,7 +21,7 @@ def join(net, readers):
     readers: dict, layer -> [the layers that read it].
     """
     routes = [layer for layer in net.layers if isinstance(layer, Route)]
-    movable = {layer for layer in net.layers if all(isinstance(one, ANYWHERE) for one in (layer, *readers[layer]))}
+    movable = {layer for layer in net.layers if isinstance(layer, ANYWHERE) and all(map(_takes_parts, readers[layer]))}
     for route in reversed(routes):
         route.passes = len(route.sources) == 1 and movable.issuperset((route, *route.sources))
         if route.passes:
@@ -28,6 +29,11 @@ def join(net, readers):
     for route in routes:
         if not route.passes and route.options.groups == 1:
             _move_in(route, movable)
+
+
+def _takes_parts(reader):
+    """Whether a layer may be given pixels that lie apart in memory."""
+    return isinstance(reader, ANYWHERE) and getattr(reader, "takes_parts", True)
 
 
 def _move_in(route, movable):

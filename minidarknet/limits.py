@@ -64,7 +64,7 @@ def check_batch(net, batch, train):
 
     train: whether their gradients are wanted, too.
     """
-    layers = [net.input, *(getattr(step, "last", step) for step in net.steps)]
+    layers = [net.input, *(layer for step in net.steps for layer in getattr(step, "outputs", (step,)))]
     numbers = sum((1 + (train and layer.wants_grad)) * layer.shape[2]
                   * math.prod(n + 2 * layer.out_margin for n in layer.shape[:2]) for layer in layers)
     _check(net, batch * numbers * net.dtype.itemsize, f"a mini-batch of {batch}")

@@ -15,11 +15,10 @@ from minidarknet.ops import Ops
 class Network:
     """The layers of a Darknet cfg. `layers[i]` is Darknet's layer i; `input` holds the picture.
 
-    steps: what forward and backward run, the layers themselves or objects that stand for several (see fuse.py).
-    options: the [net] section. seen: images trained on. names: class names or (). loss, darknet_cost: of the last
-    forward pass with a truth, per image. statistics: what the heads measured in it. resize_mode: "letterbox" or
-    "stretch", how `detect` fits a picture into the network: as [net] letter_box says, else as the Darknet would for which
-    the cfg was written.
+    steps: what forward and backward run, layers or objects that stand for several (see fuse.py). options: the [net] section.
+    seen: images trained on. names: class names or (). loss, darknet_cost: of the last forward pass with a truth, per image;
+    spent: whether backward was called after it. statistics: what the heads measured in it. resize_mode: "letterbox" or
+    "stretch", how `detect` fits a picture into the network: as [net] letter_box says, else as the cfg's own Darknet would.
     """
 
     def __init__(self, cfg, batch=1, backend="engine", strict_darknet_cpu=False, dtype=np.float32, seed=0,
@@ -54,7 +53,7 @@ class Network:
             layer.initialise(np.random.default_rng((seed, layer.index)))
         self.batch, self.seen, self.names, self.resize_mode = batch, 0, (), self._own_resize_mode()
         self.run, self.loss, self.darknet_cost, self.statistics = Run(), 0.0, 0.0, {}
-        self._allocated, self._spent, self._opened = None, False, False
+        self._allocated, self.spent, self._opened = None, False, False
 
     @classmethod
     def from_cfg(cls, path, weights=None, batch=1, backend="engine", strict_darknet_cpu=False, overrides={},
@@ -193,7 +192,7 @@ class Network:
         """
         if not self.run.train:
             raise ValueError("backward needs a forward pass with train=True before it")
-        if self._spent:
+        if self.spent:
             raise ValueError("backward was called already for this forward pass, and has written gradients over what it "
                              "needs: call forward(x, truth, train=True) again")
         if grad is not None:
@@ -204,7 +203,7 @@ class Network:
             last.grad[...] = grad
         elif self.run.truth is None:
             raise ValueError("backward needs a forward pass with a truth before it, or the gradient of your own loss")
-        self._spent = True
+        self.spent = True
         for step in reversed(self.steps):
             if step.frozen:
                 break
@@ -305,7 +304,7 @@ class Network:
         if x.dtype.kind != "f":
             raise ValueError(f"the network takes floats in 0..1, not {x.dtype}: divide by 255")
         self._allocate(len(x), run.train)
-        self.run, self._spent = run, False
+        self.run, self.spent = run, False
         self.input.out[...] = x
         for step in self.steps:
             step.forward(run)
@@ -315,6 +314,7 @@ class Network:
             return
         limits.check_batch(self, batch, train)
         self.open_files()
+        self._allocated = None  # until all is done: it may be interrupted
         for step in (self.input, *self.steps):
             step.resize(batch, train)
         self._allocated = (batch, train)

@@ -154,6 +154,15 @@ def test_the_second_picture_of_a_batch_and_shares_of_each():
     assert shares(net, -1, None)["box"] == 0      # nobody's object: everything is the others'
 
 
+def test_after_backward_there_is_nothing_left_to_explain():
+    net = network("region", {})
+    net.forward(np.zeros((1, 64, 64, 3), np.float32), np.array([[(.3, .3, .2, .2, 1)]]), train=True)
+    explain(net, 0)
+    net.backward()
+    with pytest.raises(ValueError, match="forward.* again"):
+        explain(net, 0)
+
+
 def test_without_a_truth_there_is_nothing_to_explain():
     net = network("region", {})
     net.predict(np.zeros((1, 64, 64, 3), np.float32))

@@ -36,20 +36,23 @@ CASES = {
     "shortcut": conv(8, 3) + conv(8, 3) + "[shortcut]\nfrom=-2\nactivation=leaky\n" + conv(6) + route("-1,-2") + END,
     "passed on twice": conv(16, 3) + route("-1", "groups=2\ngroup_id=1") + route("-1", "groups=2\ngroup_id=0") + END,
     "at the end": conv(8, 3) + conv(9, 3) + route("-1,-2"),
+    "pooled": conv(8, 3) + POOL + conv(9, 3) + route("-1,-2") + END,
 }
 COPIES = {"read by two routes": 1, "twice the same": 1, "groups of two": 2}  # how many pieces are still copied
 
 
-def networks(name, monkeypatch, batch=2):
+def networks(name, monkeypatch, algorithm="winograd"):
     """(a network that joins, the same without)."""
-    joined = Network.from_string(NET + CASES[name], batch=batch)
+    text = (NET + CASES[name]).replace("algorithm=winograd", f"algorithm={algorithm}")
+    joined = Network.from_string(text)
     monkeypatch.setattr(fuse, "join", lambda net, readers: None)
-    return joined, Network.from_string(NET + CASES[name], batch=batch)
+    return joined, Network.from_string(text)
 
 
+@pytest.mark.parametrize("algorithm", ["winograd", "direct", "auto"])
 @pytest.mark.parametrize("name", CASES)
-def test_no_number_changes(rng, monkeypatch, name):
-    joined, apart = networks(name, monkeypatch)
+def test_no_number_changes(rng, monkeypatch, name, algorithm):
+    joined, apart = networks(name, monkeypatch, algorithm)
     for size, batch in (((32, 32), 2), ((48, 16), 1), ((32, 32), 3)):
         x = rng.random((batch, size[1], size[0], 3), np.float32)
         for net in (joined, apart):
@@ -59,15 +62,6 @@ def test_no_number_changes(rng, monkeypatch, name):
         for mine, theirs in zip(joined.layers, apart.layers, strict=True):
             if mine.out is not None and theirs.out is not None:  # neither has one where it is fused away (fuse.py)
                 np.testing.assert_array_equal(mine.out, theirs.out)
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_direct_convolutions_agree(rng, name):
-    """Their sums are taken in another order, pixel by pixel, where the pixels of a window do not follow each other."""
-    text = (NET + CASES[name]).replace("winograd", "direct")
-    x = rng.random((2, 32, 32, 3), np.float32)
-    exact = Network.from_string(text, backend="kernels", dtype=np.float64).predict(x)
-    np.testing.assert_allclose(Network.from_string(text).predict(x), exact, rtol=2e-5, atol=1e-6 * np.abs(exact).max())
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -107,6 +101,42 @@ def test_left_out_where_nothing_is_fused(rng, how):
     net.predict(rng.random((1, 32, 32, 3), np.float32))
     assert not any(layer.home or getattr(layer, "passes", False) for layer in net.layers)
     assert not any(np.shares_memory(layer.out, layer.sources[0].out) for layer in net.layers if isinstance(layer, Route))
+
+
+@pytest.mark.parametrize("size", [8, 13, 26, 52, 61])
+@pytest.mark.parametrize("channels, filters", [(16, 16), (16, 300), (700, 16), (1024, 1024)])
+def test_who_takes_parts_convolves_by_winograd(channels, filters, size):
+    """Convolutional.takes_parts knows without the engine, which would bring Numba along, what the engine will choose."""
+    from minidarknet.engine.algorithm import LEAST_CHANNELS, use_winograd
+    assert LEAST_CHANNELS == 16
+    assert all(use_winograd("auto", 3, 1, 1, 1, b, size, size, channels, filters) for b in (1, 2, 8, 16))
+
+
+@pytest.mark.parametrize("more, taken", [
+    ("size=1", True), ("size=3\npad=1", True), ("size=3\npad=1\nalgorithm=direct", False), ("size=3\npad=0", False),
+    ("size=3\npad=1\nstride=2", False), ("size=3\npad=1\ngroups=2", False), ("size=5\npad=1", False),
+    ("size=3\npad=1\nfilters=15", False), ("size=3\npad=1\nfilters=15\nalgorithm=winograd", True)])
+def test_who_takes_parts(more, taken):
+    filters = "" if "filters" in more else "filters=16\n"
+    net = Network.from_string(NET + conv(16, 3) + conv(16) + route("-1,-2") + f"[convolutional]\n{filters}{more}\n"
+                              + route("-3") + f"[convolutional]\n{filters}{more}\n")
+    assert net.layers[-1].takes_parts == net.layers[4].passes == taken
+
+
+def test_an_interrupted_change_is_made_good(rng, monkeypatch):
+    """Ctrl-C while the arrays for training are made: the next prediction makes its own again."""
+    net = Network.from_string(NET + CASES["up"])
+    x = rng.random((1, 32, 32, 3), np.float32)
+    before, others = net.predict(x), rng.random((1, 32, 32, 3), np.float32)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+    with monkeypatch.context() as patch:
+        patch.setattr(next(layer for layer in net.layers if isinstance(layer, Route)), "resize", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            net.forward(x, train=True)
+    net.predict(others)
+    assert net.predict(x).tobytes() == before.tobytes()
 
 
 def test_a_reader_that_wants_its_pixels_side_by_side_is_copied_for(rng, monkeypatch):

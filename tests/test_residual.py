@@ -28,6 +28,9 @@ CASES = {  # sections, and the indices of the convolutions that are one with the
     "curves": (START + conv(8, 3, "mish") + shortcut(-2, "swish") + conv(5), [1]),
     "winograd": (START + conv(8, 3, more="algorithm=winograd") + shortcut(-2) + conv(5, 3), [1]),
     "groups": (START + conv(8, 3, more="groups=4") + shortcut(-2) + conv(5, 3), [1]),
+    "a wide margin at the start": (START + conv(8, 3) + shortcut(-2) + conv(4) + conv(8, 3) + shortcut(-3) + conv(9),
+                                   [1, 4]),
+    "a wide margin at the end": (conv(8) + conv(8) + shortcut(-2) + conv(8) + shortcut(-2) + conv(9, 3), [1, 3]),
     "at the end": (START + conv(8, 3) + shortcut(-2), [1]),
     "joined by a route": (START + conv(8, 3) + shortcut(-2) + conv(8) + shortcut(-2) + "[route]\nlayers=-1,-3\n" + conv(5),
                           [1, 3]),
@@ -103,6 +106,22 @@ def test_training_and_predicting_in_turns(rng, name, monkeypatch):
         assert len({net.predict(x[:1]).tobytes() for net in nets}) == 1
     for mine, theirs in zip(*(net.params for net in nets), strict=True):
         assert mine.value.tobytes() == theirs.value.tobytes()
+
+
+def test_sizes_that_part_when_the_network_is_resized(rng):
+    """Half of 14 pixels are 7 to a pooling with padding and to a convolution without; half of 13 are 7 and 6."""
+    text = (NET + conv(8, 3) + "[maxpool]\nsize=2\nstride=2\n"
+            + "[route]\nlayers=-2\n[convolutional]\nfilters=8\nsize=2\nstride=2\nactivation=linear\n"
+            + shortcut(-3) + conv(5))
+    net = Network.from_string(text)
+    for width in (24, 25, 24):
+        net.resize((width, width - 4))
+        x = rng.random((1, width - 4, width, 3), np.float32)
+        found = net.predict(x)
+        assert at_once(net) == ([3] if width == 24 else [])
+        fresh = Network.from_string(text, backend="kernels")
+        fresh.resize((width, width - 4))
+        np.testing.assert_allclose(found, fresh.predict(x), rtol=2e-4, atol=1e-5)
 
 
 def test_a_changed_activation_is_heeded(rng):

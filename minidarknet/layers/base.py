@@ -115,10 +115,10 @@ class Buffer:
 class Layer:
     """One section of the cfg. Abstract: subclasses are final and override only what this class leaves open.
 
-    sources: the layers whose `out` it reads. shape: own (h, w, c), network_shape: the
-    input's, set by the network. out, grad: (b, h, w, c) views,
-    grad is +dL/dout; both None in a convolution that is fused with the pooling behind it (see fuse.py). accumulate[i]:
-    whether the gradient of source i is added to (True) or overwritten.
+    sources: the layers whose `out` it reads. shape: own (h, w, c), network_shape: the input's, set by the network. out,
+    grad: (b, h, w, c) views, grad is +dL/dout; both None in a convolution that is fused with the pooling behind it, out in
+    predictions with the shortcut behind it (see fuse.py). accumulate[i]: whether the gradient of source i is added to (True)
+    or overwritten.
     """
 
     name = ""              # the section's name in the cfg

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minidarknet.activations import ACTIVATIONS, LATER_ACTIVATIONS
+from minidarknet.activations import ACTIVATIONS, LATER_ACTIVATIONS, activation_code
 from minidarknet.layers.base import LayerOptions, Misfit, Stored
 from minidarknet.layers.planned import Planned
 from minidarknet.layers.weight import Weight
@@ -51,6 +51,18 @@ class Convolutional(Weighted):
         super().__init__(options, sources, ops, dtype)
         self.pad = options.size // 2 if options.pad else options.padding
         self.planned = Planned()
+
+    @property
+    def takes_parts(self):
+        """Whether it computes the same bits where its source's pixels lie apart in memory: with one tap, or by Winograd.
+
+        A direct convolution adds up its window row by row where a row is one run of numbers, else pixel by pixel. Winograd
+        takes over at 16 channels (engine/algorithm.py); not always on grids below 7 x 7, where a last digit may differ.
+        """
+        o = self.options
+        many = min(self.sources[0].shape[2], o.filters) >= 16 or o.algorithm == "winograd"
+        by_winograd = (o.size, o.stride, self.pad, o.groups) == (3, 1, 1, 1) and many and o.algorithm != "direct"
+        return o.size == 1 or by_winograd
 
     @property
     def margin(self):
@@ -125,7 +137,7 @@ class Convolutional(Weighted):
         self.ops.convolutional_measure(self.sources[0].out, self.weight, z, *self._how, self.norm.mean,
                                        self.norm.variance, **self._choice)
 
-    def predict(self, out, pool=False, added=None, sum_kind=0):
+    def predict(self, out, pool=False, added=None, sum_kind=activation_code("linear")):
         """act(norm(convolution)) with the rolling statistics, or the largest of each 2 x 2 of it, or a sum with it, to out.
 
         out (b, oh, ow, f), or (b, ceil(oh / 2), ceil(ow / 2), f) with pool; pool bool; added, sum_kind: an array laid out as
