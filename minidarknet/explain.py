@@ -95,15 +95,16 @@ def explain(net, row, image=0):
     """Why the object `row` of picture `image` got its loss in the last forward pass of `net` with a truth: Explanation.
 
     net: Network that finds boxes, after net.forward(x, truth). row: int, index in truth[image].
-    Raises ValueError where no truth was passed, after net.backward, and for a row that no head answers for: an empty one.
+    Raises ValueError where no truth was passed, for a row that no head answers for, an empty one, and after a net.backward
+    that has written over the gradient.
     """
-    if net.spent:
-        raise ValueError("backward has written over the gradient that is explained here: call net.forward(x, truth) again")
     if net.run.truth is None:
         raise ValueError("there is no loss to explain: call net.forward(x, truth) first")
     head = next((head for head in net.heads if head.match[image, row, 0] >= 0), None)
     if head is None:
         raise ValueError(f"row {row} of the truth of picture {image} is empty: it asks for nothing")
+    if _overwritten(net, head):
+        raise ValueError("backward has written over the gradient that is explained here: call net.forward(x, truth) again")
     h, w, _ = head.shape
     n, truth = head.per_cell, net.run.truth[image].astype(float)
     number = int(head.match[image, row, 0])
@@ -119,6 +120,14 @@ def explain(net, row, image=0):
         tuple(boxes[number].tolist()), float(head.match[image, row, 1]), _asks(head, image, number), ignored, pushed,
         head.ignore_thresh, net.run.seen, bool((weight[~responsible, 0] > 0).any()),
         int(same[-1]) if same[-1] > row else None, shares(net, number, head, image))
+
+
+def _overwritten(net, head):
+    """Whether the gradient of `head` is gone: its source, in whose grad it lies, has worked its own slope into it."""
+    source = head.sources[0]
+    if not net.spent or head.gradient is not source.grad:
+        return False
+    return source.options.activation != "linear" or getattr(source, "norm", None) is not None
 
 
 def _cells(head, array):

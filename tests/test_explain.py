@@ -154,13 +154,23 @@ def test_the_second_picture_of_a_batch_and_shares_of_each():
     assert shares(net, -1, None)["box"] == 0      # nobody's object: everything is the others'
 
 
-def test_after_backward_there_is_nothing_left_to_explain():
-    net = network("region", {})
-    net.forward(np.zeros((1, 64, 64, 3), np.float32), np.array([[(.3, .3, .2, .2, 1)]]), train=True)
-    explain(net, 0)
+@pytest.mark.parametrize("last, also, survives", [
+    ("activation=linear", "", True), ("activation=leaky", "", False), ("activation=linear\nbatch_normalize=1", "", False),
+    ("activation=leaky", "[route]\nlayers=1\n[convolutional]\nfilters=16\nactivation=linear\n", True)])
+def test_the_gradient_after_backward(rng, last, also, survives):
+    """It lies in the source's grad, which backward changes if that layer bends or norms; not if another reads it, too."""
+    conv = "[convolutional]\nfilters=16\n"
+    region = "[region]\nanchors=1,1.5,2,.7\nclasses=3\nnum=2\nsoftmax=1\nbias_match=1\nthresh=.6\n"
+    net = Network.from_string(f"[net]\nwidth=32\nheight=32\nchannels=3\n{conv}activation=leaky\n{conv}{last}\n{region}"
+                              + (also and also + region))
+    net.forward(rng.random((1, 32, 32, 3), np.float32), np.array([[(.3, .3, .2, .2, 1)]]), train=True)
+    before = explain(net, 0)
     net.backward()
-    with pytest.raises(ValueError, match="forward.* again"):
-        explain(net, 0)
+    if survives:
+        assert explain(net, 0) == before and any(ask.gradient for ask in before.asks)
+    else:
+        with pytest.raises(ValueError, match="forward.* again"):
+            explain(net, 0)
 
 
 def test_without_a_truth_there_is_nothing_to_explain():
