@@ -14,6 +14,7 @@ import numpy as np
 
 from minidarknet.kernels._boxes import best_anchor, iou, log, logistic
 from minidarknet.kernels._jit import jit, parallel, prange
+from minidarknet.kernels._rows import any_of, sum_rows
 
 NO_BOX = 100000  # x and y beyond it mark a truth that has a class but no box (Darknet writes 999999)
 
@@ -263,15 +264,6 @@ def region_assign(out, boxes, anchors, truth, coords, softmax, tree, warm_up, th
                               rescore, scales, target[image], weight[image], match[image, t])
 
 
-@jit
-def _any(s):
-    """Whether any number of s (n,) is not 0. It looks at all: a loop that may stop early is not vectorised."""
-    found = False
-    for k in range(len(s)):
-        found |= s[k] != 0
-    return found
-
-
 @parallel
 def region_loss(out, target, weight, anchors, classes, coords, direct, softmax, grad, loss, cost):
     """The loss and its gradient with respect to the RAW numbers z, of which out is the activation.
@@ -289,14 +281,14 @@ def region_loss(out, target, weight, anchors, classes, coords, direct, softmax, 
     """
     b, h, w = out.shape[:3]
     n, entries = anchors.shape[0], coords + 1 + classes
-    totals, squares = np.zeros((b, h)), np.zeros((b, h))
+    totals, squares = np.empty((b, h)), np.empty((b, h))
     for image in prange(b):  # see region_assign
         grad[image] = 0
     for row in prange(b * h):
-        image, oy = row // h, row % h
+        image, oy, total, square = row // h, row % h, 0.0, 0.0
         for place in range(w * n):
             ox, a = place // n, place % n
-            asked = _any(weight[image, oy, ox, a * entries + coords + 1:(a + 1) * entries])  # of few: most have no object
+            asked = any_of(weight[image, oy, ox, a * entries + coords + 1:(a + 1) * entries])  # of few: most have no object
             for entry in range(entries if asked else coords + 1):
                 c = a * entries + entry
                 s, p, t = weight[image, oy, ox, c], out[image, oy, ox, c], target[image, oy, ox, c]
@@ -306,14 +298,16 @@ def region_loss(out, target, weight, anchors, classes, coords, direct, softmax, 
                 if entry < 2 and not direct:
                     error /= anchors[a, entry]
                 gradient = s * error
-                squares[image, oy] += np.float64(gradient) * gradient
+                square += np.float64(gradient) * gradient
                 if entry <= coords:
-                    totals[image, oy] += 0.5 * gradient * error
+                    total += 0.5 * gradient * error
                     if entry == coords or entry < 2 and direct:
                         gradient *= p * (1 - p)  # sigma'(z)
                 elif not softmax:
-                    totals[image, oy] -= s * (t * log(p) + (1 - t) * log(1 - p))
+                    total -= s * (t * log(p) + (1 - t) * log(1 - p))
                 elif t != 0:
-                    totals[image, oy] -= s * t * log(p)
+                    total -= s * t * log(p)
                 grad[image, oy, ox, c] = gradient
-    loss[:], cost[:] = totals.sum(axis=1), squares.sum(axis=1)
+        totals[image, oy], squares[image, oy] = total, square
+    sum_rows(totals, loss)
+    sum_rows(squares, cost)
