@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from minidarknet import SGD, Network, fuse
+from minidarknet import SGD, Network, fuse, limits
 from minidarknet.fuse import Fused, Residual
 
 pytestmark = pytest.mark.skipif(not fuse.possible("engine", False), reason="without the JIT nothing is fused")
@@ -122,6 +122,16 @@ def test_sizes_that_part_when_the_network_is_resized(rng):
         fresh = Network.from_string(text, backend="kernels")
         fresh.resize((width, width - 4))
         np.testing.assert_allclose(found, fresh.predict(x), rtol=2e-4, atol=1e-5)
+
+
+def test_memory_is_checked_for_both(monkeypatch):
+    """In training the convolution has an out and a grad beside the shortcut's: as many as where nothing is fused."""
+    text, asked = NET + conv(8) + conv(8) + shortcut(-2), []  # without margins, which are wider where a sum is fused
+    nets = [Network.from_string(text, fused=fused) for fused in (True, False)]
+    monkeypatch.setattr(limits, "_check", lambda net, needed, what: asked.append(needed))
+    for net in nets:
+        limits.check_batch(net, 2, True)
+    assert asked[0] == asked[1] > 0
 
 
 def test_a_changed_activation_is_heeded(rng):
